@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The life of a vfio_device.
+ *
+ * Two counts, for two questions:
+ *
+ * device->device (a struct device) is the object. It is made by
+ * vfio_alloc_device() with one reference for the driver and freed with the last
+ * one; its inode, its index and its place in a device set live as long.
+ *
+ * device->refcount says whether the driver is still there. It is 1 after
+ * registration, and each open file of the device adds one, as does whoever
+ * looks the device up to open it. vfio_unregister_group_dev() takes the first
+ * one away and waits for the rest: when it returns, no file of the device is
+ * open and none can be opened, so the driver may go.
+ *
+ * Not being found comes before waiting: the device leaves the list of its group
+ * first, so the count can only fall. While waiting, the driver is asked every
+ * ten seconds to ask its user to let go.
+ */
+#include <linux/idr.h>
+#include <linux/iommu.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include "vfio.h"
+
+#define VFIO_REQUEST_PERIOD	(10 * HZ)
+
+DEFINE_IDA(vfio_device_ida);
+struct class *vfio_device_class;
+
+static void vfio_device_release(struct device *dev)
+{
+	struct vfio_device *device =
+			container_of(dev, struct vfio_device, device);
+
+	vfio_device_leave_set(device);
+	ida_free(&vfio_device_ida, device->index);
+	if (device->ops->release)
+		device->ops->release(device);
+	vfio_device_inode_put(device);
+	kvfree(device);
+}
+
+static int vfio_device_init(struct vfio_device *device, struct device *dev,
+			    const struct vfio_device_ops *ops)
+{
+	int ret;
+
+	ret = ida_alloc_max(&vfio_device_ida, MINORMASK, GFP_KERNEL);
+	if (ret < 0)
+		return ret;
+
+	device->index = ret;
+	device->dev = dev;
+	device->ops = ops;
+	init_completion(&device->comp);
+
+	ret = vfio_device_inode_get(device);
+	if (ret)
+		goto err_index;
+
+	if (ops->init) {
+		ret = ops->init(device);
+		if (ret)
+			goto err_inode;
+	}
+
+	device_initialize(&device->device);
+	device->device.release = vfio_device_release;
+	device->device.class = vfio_device_class;
+	device->device.parent = dev;
+	return 0;
+
+err_inode:
+	vfio_device_leave_set(device);
+	vfio_device_inode_put(device);
+err_index:
+	ida_free(&vfio_device_ida, device->index);
+	return ret;
+}
+
+/**
+ * _vfio_alloc_device() - allocate a device inside a driver's own structure
+ * @size: size of the driver's structure, whose first member the device is
+ * @dev: the device behind it
+ * @ops: the driver's callbacks
+ *
+ * Calls ops->init(). Use the macro vfio_alloc_device(). The result is freed by
+ * vfio_put_device(), which calls ops->release().
+ *
+ * Context: may sleep.
+ * Return: the device, or an ERR_PTR(): -EINVAL for a @size that cannot be,
+ * -ENOMEM, -ENOSPC when there are no indexes left, or what ops->init() said.
+ */
+struct vfio_device *_vfio_alloc_device(size_t size, struct device *dev,
+				       const struct vfio_device_ops *ops)
+{
+	struct vfio_device *device;
+	int ret;
+
+	if (WARN_ON(size < sizeof(*device)))
+		return ERR_PTR(-EINVAL);
+
+	device = kvzalloc(size, GFP_KERNEL);
+	if (!device)
+		return ERR_PTR(-ENOMEM);
+
+	ret = vfio_device_init(device, dev, ops);
+	if (ret) {
+		kvfree(device);
+		return ERR_PTR(ret);
+	}
+	return device;
+}
+EXPORT_SYMBOL_GPL(_vfio_alloc_device);
+
+/* Keep @device registered. Fails once its driver wants it back. */
+bool vfio_device_try_get_registration(struct vfio_device *device)
+{
+	return refcount_inc_not_zero(&device->refcount);
+}
+
+void vfio_device_put_registration(struct vfio_device *device)
+{
+	if (refcount_dec_and_test(&device->refcount))
+		complete(&device->comp);
+}
+
+static int vfio_device_register(struct vfio_device *device,
+				enum vfio_group_type type)
+{
+	int ret;
+
+	if (!device->dev_set) {
+		ret = vfio_assign_device_set(device, device);
+		if (ret)
+			return ret;
+	}
+
+	ret = dev_set_name(&device->device, "vfio%u", device->index);
+	if (ret)
+		return ret;
+
+	ret = vfio_device_join_group(device, type);
+	if (ret)
+		return ret;
+
+	/*
+	 * Users cannot flush CPU caches, so devices behind an IOMMU must snoop
+	 * them. The group may have turned out to be one without an IOMMU.
+	 */
+	if (device->group->type == VFIO_IOMMU &&
+	    !device_iommu_capable(device->dev, IOMMU_CAP_CACHE_COHERENCY)) {
+		dev_warn(device->dev,
+			 "vfio: its IOMMU cannot make DMA cache-coherent\n");
+		ret = -EINVAL;
+		goto err_group;
+	}
+
+	ret = device_add(&device->device);
+	if (ret)
+		goto err_group;
+
+	refcount_set(&device->refcount, 1);
+	vfio_device_debugfs_add(device);
+	vfio_group_publish_device(device);
+	return 0;
+
+err_group:
+	vfio_device_leave_group(device);
+	return ret;
+}
+
+/**
+ * vfio_register_group_dev() - let users open a device behind a physical IOMMU
+ * @device: the device, allocated and ready to be opened
+ *
+ * Where there is no IOMMU and the administrator allows it, the device gets a
+ * group of its own that needs CAP_SYS_RAWIO, and the kernel is tainted.
+ *
+ * Context: may sleep; called by a driver bound to device->dev.
+ * Return: 0, -EINVAL if DMA of the device cannot be confined or is not cache
+ * coherent, -ENOMEM, or what adding the devices to sysfs returned.
+ */
+int vfio_register_group_dev(struct vfio_device *device)
+{
+	return vfio_device_register(device, VFIO_IOMMU);
+}
+EXPORT_SYMBOL_GPL(vfio_register_group_dev);
+
+/**
+ * vfio_register_emulated_iommu_dev() - let users open a device whose driver
+ *	does the DMA
+ * @device: the device, allocated and ready to be opened
+ *
+ * The device gets a group of its own. Its driver reaches the user's memory with
+ * vfio_pin_pages() and vfio_dma_rw().
+ *
+ * Context: may sleep; called by a driver bound to device->dev.
+ * Return: 0, -ENOMEM, or what adding the devices to sysfs returned.
+ */
+int vfio_register_emulated_iommu_dev(struct vfio_device *device)
+{
+	return vfio_device_register(device, VFIO_EMULATED_IOMMU);
+}
+EXPORT_SYMBOL_GPL(vfio_register_emulated_iommu_dev);
+
+/*
+ * A signal ends the interruptible wait, not the waiting: the driver is going
+ * away and has nowhere to return an error to.
+ */
+static void vfio_device_wait_for_users(struct vfio_device *device)
+{
+	bool interrupted = false;
+	unsigned int count = 0;
+	long left;
+
+	if (try_wait_for_completion(&device->comp))
+		return;
+
+	do {
+		if (device->ops->request)
+			device->ops->request(device, count++);
+
+		if (interrupted) {
+			left = wait_for_completion_timeout(&device->comp,
+							   VFIO_REQUEST_PERIOD);
+			continue;
+		}
+
+		left = wait_for_completion_interruptible_timeout(
+				&device->comp, VFIO_REQUEST_PERIOD);
+		if (left < 0) {
+			interrupted = true;
+			dev_warn(device->dev,
+				 "vfio: device is in use, \"%s\" (%d) is blocked until its user closes it\n",
+				 current->comm, task_pid_nr(current));
+		}
+	} while (left <= 0);
+}
+
+/**
+ * vfio_unregister_group_dev() - take a device from its users
+ * @device: a registered device
+ *
+ * Waits, uninterruptibly in the end, until every file of the device is closed,
+ * and calls ops->request() now and then to have them closed. The caller still
+ * has its reference and drops it with vfio_put_device().
+ *
+ * Context: may sleep for as long as users like; takes the group's locks, so
+ * ops->request() and the users must not need the caller to proceed.
+ */
+void vfio_unregister_group_dev(struct vfio_device *device)
+{
+	vfio_group_hide_device(device);
+	device_del(&device->device);
+
+	vfio_device_put_registration(device);
+	vfio_device_wait_for_users(device);
+
+	vfio_device_debugfs_remove(device);
+	vfio_device_leave_group(device);
+}
+EXPORT_SYMBOL_GPL(vfio_unregister_group_dev);
