@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The type1 back end: user memory in an I/O address space.
+ *
+ * Objects
+ * -------
+ * A type1_iommu is the I/O address space of one container. User space fills it
+ * with mappings (type1_dma): a range of IOVA, the user memory behind it, and
+ * the process that pays for it. Mappings never overlap and are never split;
+ * they sit in one tree ordered by IOVA.
+ *
+ * Groups are attached to the container. A group behind an IOMMU (type1_group
+ * on a type1_domain) lets its devices reach all mappings at any time, so as
+ * long as there is one domain, every page of every mapping is pinned and
+ * mapped in every domain: all or none, there is no mapping in between once the
+ * lock is dropped. An emulated group (on type1_iommu::emulated) reaches
+ * nothing by itself: its driver asks for single pages (type1_pin).
+ *
+ * What was pinned is remembered as physical runs (struct type1_chunk), in the
+ * order of the mapping. Hence nothing is ever asked back from an IOMMU's page
+ * table: unmap gives runs back by their length, and a second domain is filled
+ * from the runs of the first. A run ends where the next page is elsewhere, is
+ * of another kind, or starts a 1 GiB unit (with 4 KiB pages) of physical
+ * memory; as IOMMU pages are aligned by nature, the last rule costs no large
+ * page. Each run is handed to the IOMMU whole, which picks the page sizes.
+ *
+ * There are two kinds of page. Those of which the kernel could take a
+ * reference (PINNED in the run) and those that only a PFN mapping shows, the
+ * BARs of other devices for example; of the latter there is nothing to give
+ * back. Memory that the kernel does not manage (no struct page, or a reserved
+ * one) is not charged to anybody.
+ *
+ * Accounting
+ * ----------
+ * type1_dma::charged is what the mapping has put on its mm's locked_vm. It is
+ * the managed pages in the runs, plus, in a container without a domain, the
+ * managed pages that drivers have pinned; while there are runs, a driver's
+ * page is already in them. Going between the two states moves the difference.
+ *
+ * The mm is held by mmgrab(): a mapping does not keep a dead process's memory.
+ * Whoever touches the memory or the counter takes mmget_not_zero() first and
+ * drops it with mmput_async(), for the last user's exit_mmap() must not run
+ * under our lock.
+ *
+ * Dirty tracking
+ * --------------
+ * No IOMMU is asked for dirty bits. A group is "scoped" if it dirties only
+ * what its driver pins, which is so for emulated groups and for others from
+ * their driver's first vfio_pin_pages(). One unscoped group makes everything
+ * dirty. For the scoped, each mapping has a bitmap with a bit per CPU page,
+ * set when a driver pins or writes it; a query reports and clears the bitmap
+ * and sets it again for what is pinned still.
+ *
+ * Locks, outermost first
+ * ----------------------
+ *	notify_lock > (locks of the drivers) > lock > mmap_lock
+ *
+ * lock covers everything in the container: tree, mappings, domains, groups,
+ * ranges, dirty state. It is held while user memory is faulted in, pinned or
+ * copied to (which takes mmap_lock and, for the BARs of a vfio device, that
+ * device's memory_lock inside it), so nobody may take it under mmap_lock or
+ * any lock that a fault handler takes.
+ *
+ * notify_lock covers the list of devices whose drivers pin pages. They are
+ * told that a mapping goes (dma_unmap) with only notify_lock held, since they
+ * answer by vfio_unpin_pages(), which takes lock. The mapping may be gone by
+ * the time that lock is taken again; the caller starts over.
+ */
+#ifndef DRIVERS_VFIO_TYPE1_H
+#define DRIVERS_VFIO_TYPE1_H
+
+#include <linux/iommu.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/rbtree.h>
+
+#include "vfio.h"
+
+/**
+ * struct type1_iommu - the I/O address space of a container
+ * @notify_lock: covers @devices, see above
+ * @devices: vfio_devices to tell of unmaps
+ * @lock: covers all that follows
+ * @dmas: tree of struct type1_dma
+ * @avail: how many more mappings user space may make
+ * @domains: list of struct type1_domain
+ * @emulated: list of struct type1_group that have no domain
+ * @ranges: list of struct type1_range, what all groups can use; empty, which
+ *	means everything, if there is no domain
+ * @pgsizes: page sizes that all domains support, never below PAGE_SIZE
+ * @unscoped: groups that may dirty any page
+ * @vaddr_invalid: mappings whose user address was taken away
+ * @v2: unmap is exact
+ * @nesting: domains must be fit for nesting
+ * @tracking: dirty tracking is on
+ */
+struct type1_iommu {
+	struct mutex notify_lock;
+	struct list_head devices;
+
+	struct mutex lock;
+	struct rb_root dmas;
+	unsigned int avail;
+	struct list_head domains;
+	struct list_head emulated;
+	struct list_head ranges;
+	unsigned long pgsizes;
+	unsigned int unscoped;
+	unsigned int vaddr_invalid;
+	bool v2;
+	bool nesting;
+	bool tracking;
+};
+
+/**
+ * struct type1_domain - an IOMMU domain that holds all mappings
+ * @next: in type1_iommu::domains
+ * @domain: the IOMMU's
+ * @groups: list of struct type1_group attached to it
+ * @coherent: it makes all DMA snoop the caches
+ */
+struct type1_domain {
+	struct list_head next;
+	struct iommu_domain *domain;
+	struct list_head groups;
+	bool coherent;
+};
+
+/**
+ * struct type1_group - an attached group
+ * @next: in type1_domain::groups or type1_iommu::emulated
+ * @group: whose devices these are
+ * @scoped: dirties only pages that its driver pins
+ */
+struct type1_group {
+	struct list_head next;
+	struct iommu_group *group;
+	bool scoped;
+};
+
+/**
+ * struct type1_chunk - some runs of physical pages of a mapping
+ * @next: in type1_dma::chunks
+ * @used: valid entries in @runs
+ * @size: room in @runs
+ * @runs: see type1_run_pfn() and its neighbours
+ */
+struct type1_chunk {
+	struct list_head next;
+	unsigned int used;
+	unsigned int size;
+	u64 runs[] __counted_by(size);
+};
+
+/*
+ * A run in 64 bits: page frame, length less one, kind. A run does not cross a
+ * multiple of TYPE1_RUN_PAGES.
+ */
+#define TYPE1_RUN_PINNED	BIT_ULL(0)
+#define TYPE1_RUN_LEN_SHIFT	1
+#define TYPE1_RUN_LEN_BITS	18
+#define TYPE1_RUN_PFN_SHIFT	(TYPE1_RUN_LEN_SHIFT + TYPE1_RUN_LEN_BITS)
+#define TYPE1_RUN_PAGES		BIT(TYPE1_RUN_LEN_BITS)
+
+static inline u64 type1_run(unsigned long pfn, unsigned long npages, u64 kind)
+{
+	return (u64)pfn << TYPE1_RUN_PFN_SHIFT |
+	       (u64)(npages - 1) << TYPE1_RUN_LEN_SHIFT | kind;
+}
+
+static inline unsigned long type1_run_pfn(u64 run)
+{
+	return run >> TYPE1_RUN_PFN_SHIFT;
+}
+
+static inline unsigned long type1_run_npages(u64 run)
+{
+	return ((run >> TYPE1_RUN_LEN_SHIFT) & (TYPE1_RUN_PAGES - 1)) + 1;
+}
+
+/**
+ * struct type1_dma - a mapping
+ * @node: in type1_iommu::dmas
+ * @iova: its first I/O virtual address
+ * @last: its last; the first of the next may be 2^64, and does not fit
+ * @vaddr: the user address behind @iova
+ * @vaddr_invalid: @vaddr was taken away, until user space brings a new one
+ * @lock_cap: whoever mapped it may exceed the limit of locked memory
+ * @prot: IOMMU_READ, IOMMU_WRITE
+ * @task: whose limit counts, a thread group leader
+ * @mm: where @vaddr is and what is charged, held by mmgrab()
+ * @charged: pages charged to @mm
+ * @mapped: bytes from @iova on that are in the domains
+ * @chunks: list of struct type1_chunk: the pages of the mapping, if pinned
+ * @pins: tree of struct type1_pin: the pages that drivers have pinned
+ * @dirty: a bit per PAGE_SIZE, if dirty tracking is on
+ */
+struct type1_dma {
+	struct rb_node node;
+	unsigned long iova;
+	unsigned long last;
+	unsigned long vaddr;
+	bool vaddr_invalid;
+	bool lock_cap;
+	int prot;
+	struct task_struct *task;
+	struct mm_struct *mm;
+	unsigned long charged;
+	unsigned long mapped;
+	struct list_head chunks;
+	struct rb_root pins;
+	unsigned long *dirty;
+};
+
+static inline unsigned long type1_dma_npages(const struct type1_dma *dma)
+{
+	return ((dma->last - dma->iova) >> PAGE_SHIFT) + 1;
+}
+
+/**
+ * struct type1_range - IOVAs that every attached group can use
+ * @next: in type1_iommu::ranges, ascending
+ * @first: first IOVA
+ * @last: last IOVA
+ */
+struct type1_range {
+	struct list_head next;
+	unsigned long first;
+	unsigned long last;
+};
+
+/**
+ * struct type1_batch - some pages of user memory, on their way into runs
+ * @pages: what pin_user_pages_remote() gave, if @pinned
+ * @pfn: the first of consecutive frames, if not @pinned
+ * @npages: how many there are
+ * @pinned: the pages are referenced
+ */
+struct type1_batch {
+	struct page **pages;
+	unsigned long pfn;
+	unsigned long npages;
+	bool pinned;
+};
+
+/* How many pages are pinned at a time: what an array in one page holds. */
+#define TYPE1_BATCH_PAGES	(PAGE_SIZE / sizeof(struct page *))
+
+/* type1.c */
+extern bool type1_allow_unsafe_interrupts;
+extern bool type1_disable_hugepages;
+unsigned long type1_min_pgsize(const struct type1_iommu *iommu);
+
+/* type1_dma.c: the tree of mappings, map and unmap */
+struct type1_dma *type1_dma_first(struct type1_iommu *iommu,
+				  unsigned long first, unsigned long last);
+struct type1_dma *type1_dma_next(struct type1_dma *dma, unsigned long last);
+bool type1_dma_cut(struct type1_iommu *iommu, unsigned long first,
+		   unsigned long last);
+void type1_dma_remove(struct type1_iommu *iommu, struct type1_dma *dma);
+void type1_dma_remove_all(struct type1_iommu *iommu);
+int type1_ioctl_map(struct type1_iommu *iommu, void __user *arg);
+int type1_ioctl_unmap(struct type1_iommu *iommu, void __user *arg);
+
+#define type1_for_each_dma(iommu, dma, first, last)		\
+	for (dma = type1_dma_first(iommu, first, last); dma;	\
+	     dma = type1_dma_next(dma, last))
+
+/* type1_pin.c: user memory to physical pages */
+long type1_batch_fill(struct type1_batch *batch, struct type1_dma *dma,
+		      unsigned long vaddr, unsigned long npages);
+bool type1_pfn_unmanaged(unsigned long pfn);
+int type1_charge(struct type1_dma *dma, unsigned long npages);
+void type1_uncharge(struct type1_dma *dma, unsigned long npages);
+void type1_charge_exactly(struct type1_dma *dma, unsigned long npages);
+int type1_charge_move(struct type1_dma *dma);
+
+/* type1_runs.c: mappings in domains */
+int type1_dma_populate(struct type1_iommu *iommu, struct type1_dma *dma);
+void type1_dma_depopulate(struct type1_iommu *iommu, struct type1_dma *dma);
+int type1_domain_fill(struct type1_iommu *iommu, struct type1_domain *domain);
+
+/* type1_domain.c: groups come and go */
+int type1_attach_group(void *data, struct iommu_group *group,
+		       enum vfio_group_type type);
+void type1_detach_group(void *data, struct iommu_group *group);
+struct type1_group *type1_find_group(struct type1_iommu *iommu,
+				     struct iommu_group *group,
+				     struct type1_domain **domain);
+struct iommu_domain *type1_group_domain(void *data, struct iommu_group *group);
+
+/* type1_ranges.c: which IOVAs can be used */
+int type1_ranges_build(struct type1_iommu *iommu, struct list_head *ranges);
+void type1_ranges_free(struct list_head *ranges);
+bool type1_ranges_hold(struct list_head *ranges, unsigned long first,
+		       unsigned long last);
+int type1_sw_msi_base(struct iommu_group *group, phys_addr_t *base);
+
+/* type1_dirty.c: dirty tracking */
+struct type1_report;
+
+int type1_dirty_alloc(struct type1_iommu *iommu, struct type1_dma *dma);
+void type1_dirty_set(struct type1_dma *dma, unsigned long first,
+		     unsigned long last);
+void type1_dirty_set_all(struct type1_iommu *iommu);
+int type1_dirty_report(struct type1_iommu *iommu,
+		       const struct vfio_bitmap *bitmap, unsigned long first,
+		       unsigned long last);
+int type1_bitmap_check(const struct vfio_bitmap *bitmap, u64 size);
+u64 type1_bitmap_max_bytes(void);
+int type1_ioctl_dirty(struct type1_iommu *iommu, void __user *arg);
+
+/* type1_emulated.c: drivers that pin */
+unsigned long type1_pins_managed(struct type1_dma *dma, unsigned long first,
+				 unsigned long last);
+void type1_pins_mark_dirty(struct type1_dma *dma);
+void type1_pins_drop(struct type1_dma *dma);
+void type1_notify(struct type1_iommu *iommu, struct type1_dma *dma);
+int type1_pin_pages(void *data, struct iommu_group *group, dma_addr_t user_iova,
+		    int npage, int prot, struct page **pages);
+void type1_unpin_pages(void *data, dma_addr_t user_iova, int npage);
+int type1_dma_rw(void *data, dma_addr_t user_iova, void *buf, size_t count,
+		 bool write);
+void type1_register_device(void *data, struct vfio_device *vdev);
+void type1_unregister_device(void *data, struct vfio_device *vdev);
+
+#endif /* DRIVERS_VFIO_TYPE1_H */

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* User memory to physical pages, and who is charged for them. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/capability.h>
+#include <linux/pfn.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+
+#include "type1.h"
+
+/*
+ * Is @pfn something the kernel does not hand out and take back: not memory, or
+ * memory reserved for good? Only such frames can be mapped without a
+ * reference, and nobody is charged for them.
+ */
+bool type1_pfn_unmanaged(unsigned long pfn)
+{
+	return !pfn_valid(pfn) || PageReserved(pfn_to_page(pfn));
+}
+
+static bool type1_pfns_unmanaged(unsigned long pfn, unsigned long npages)
+{
+	unsigned long end = pfn + npages;
+
+	while (pfn < end) {
+		if (!type1_pfn_unmanaged(pfn))
+			return false;
+#ifdef CONFIG_SPARSEMEM
+		/* Whether there is a struct page is the same all over this. */
+		if (!pfn_valid(pfn)) {
+			pfn = SUBSECTION_ALIGN_UP(pfn + 1);
+			continue;
+		}
+#endif
+		pfn++;
+	}
+	return true;
+}
+
+/*
+ * One step of a walk over a PFN mapping: the frame at @addr and how many more
+ * follow it in the same leaf of the page table, up to the end of the VMA.
+ */
+static int type1_follow_leaf(struct vm_area_struct *vma, unsigned long addr,
+			     bool write, unsigned long *pfn,
+			     unsigned long *npages)
+{
+	struct follow_pfnmap_args args = { .vma = vma, .address = addr };
+	unsigned long end = addr + PAGE_SIZE;
+	int ret;
+
+	ret = follow_pfnmap_start(&args);
+	if (ret)
+		return ret;
+
+	/* No PTE: the leaf is a PMD or larger. */
+	if (!args.ptep)
+		end = min(ALIGN(end, PMD_SIZE), vma->vm_end);
+	*pfn = args.pfn;
+	*npages = (end - addr) >> PAGE_SHIFT;
+	if (write && !args.writable)
+		ret = -EACCES;
+	follow_pfnmap_end(&args);
+	return ret;
+}
+
+/*
+ * The frames behind a VM_PFNMAP mapping, as far as they are consecutive.
+ * Called with the mmap lock held for read; may drop and retake it.
+ */
+static long type1_follow_pfns(struct mm_struct *mm, unsigned long addr,
+			      unsigned long npages, bool write,
+			      unsigned long *first)
+{
+	unsigned int fault_flags = FAULT_FLAG_REMOTE;
+	unsigned long pfn, nr, done = 0;
+	struct vm_area_struct *vma;
+	bool unlocked;
+	unsigned int steps;
+	int ret;
+
+	if (write)
+		fault_flags |= FAULT_FLAG_WRITE;
+	addr = untagged_addr_remote(mm, addr);
+
+	for (;;) {
+		vma = vma_lookup(mm, addr);
+		if (!vma || !(vma->vm_flags & VM_PFNMAP))
+			return -EFAULT;
+		if (!type1_follow_leaf(vma, addr, write, &pfn, &nr))
+			break;
+		unlocked = false;
+		ret = fixup_user_fault(mm, addr, fault_flags, &unlocked);
+		if (ret)
+			return ret;
+		/* The lock was dropped and the VMA may have gone with it. */
+		if (unlocked)
+			continue;
+		if (type1_follow_leaf(vma, addr, write, &pfn, &nr))
+			return -EFAULT;
+		break;
+	}
+
+	*first = pfn;
+	npages = min(npages, vma_pages(vma) -
+			     ((addr - vma->vm_start) >> PAGE_SHIFT));
+	for (steps = 0; steps < TYPE1_BATCH_PAGES; steps++) {
+		nr = min(nr, npages - done);
+		if (!type1_pfns_unmanaged(pfn, nr))
+			return done ?: -EFAULT;
+		done += nr;
+		if (done == npages ||
+		    type1_follow_leaf(vma, addr + (done << PAGE_SHIFT), write,
+				      &pfn, &nr) ||
+		    pfn != *first + done)
+			break;
+	}
+	return done;
+}
+
+/*
+ * Take up to @npages pages of the memory of @dma, from @vaddr on. Returns how
+ * many there are, at least one, or an error:
+ * -EFAULT: no such memory, or not with these rights
+ * -EINTR: being killed
+ * others from pin_user_pages_remote()
+ *
+ * The caller holds a user of dma->mm.
+ */
+long type1_batch_fill(struct type1_batch *batch, struct type1_dma *dma,
+		      unsigned long vaddr, unsigned long npages)
+{
+	bool write = dma->prot & IOMMU_WRITE;
+	unsigned int gup_flags = FOLL_LONGTERM;
+	struct mm_struct *mm = dma->mm;
+	struct vm_area_struct *vma;
+	long ret;
+
+	if (write)
+		gup_flags |= FOLL_WRITE;
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+
+	ret = pin_user_pages_remote(mm, vaddr,
+				    min(npages, TYPE1_BATCH_PAGES), gup_flags,
+				    batch->pages, NULL);
+	batch->pinned = ret > 0;
+	if (!ret)
+		ret = -EFAULT;
+	if (ret < 0) {
+		vma = vma_lookup(mm, untagged_addr_remote(mm, vaddr));
+		if (vma && vma->vm_flags & VM_PFNMAP)
+			ret = type1_follow_pfns(mm, vaddr, npages, write,
+						&batch->pfn);
+	}
+	mmap_read_unlock(mm);
+
+	batch->npages = ret > 0 ? ret : 0;
+	return ret;
+}
+
+static int type1_locked_vm(struct task_struct *task, struct mm_struct *mm,
+			   unsigned long npages, bool bypass)
+{
+	int ret;
+
+	if (mmap_write_lock_killable(mm))
+		return -EINTR;
+	ret = __account_locked_vm(mm, npages, true, task, bypass);
+	mmap_write_unlock(mm);
+	if (ret)
+		pr_warn_ratelimited("%s[%d]: RLIMIT_MEMLOCK (%lu) exceeded\n",
+				    task->comm, task_pid_nr(task),
+				    task_rlimit(task, RLIMIT_MEMLOCK));
+	return ret;
+}
+
+/*
+ * Charge @npages more pages to the process behind @dma, of which the caller
+ * holds a user. -ENOMEM if that is over its limit, -EINTR if killed.
+ */
+int type1_charge(struct type1_dma *dma, unsigned long npages)
+{
+	int ret;
+
+	if (!npages)
+		return 0;
+	ret = type1_locked_vm(dma->task, dma->mm, npages, dma->lock_cap);
+	if (!ret)
+		dma->charged += npages;
+	return ret;
+}
+
+void type1_uncharge(struct type1_dma *dma, unsigned long npages)
+{
+	if (!npages)
+		return;
+	dma->charged -= npages;
+	/* A counter that no process has any more needs no correction. */
+	if (!mmget_not_zero(dma->mm))
+		return;
+	mmap_write_lock(dma->mm);
+	__account_locked_vm(dma->mm, npages, false, dma->task, true);
+	mmap_write_unlock(dma->mm);
+	mmput_async(dma->mm);
+}
+
+/*
+ * Make the charge @npages whatever it was. For callers that cannot fail, so
+ * the limit is not looked at.
+ */
+void type1_charge_exactly(struct type1_dma *dma, unsigned long npages)
+{
+	unsigned long more;
+
+	if (npages <= dma->charged) {
+		type1_uncharge(dma, dma->charged - npages);
+		return;
+	}
+	more = npages - dma->charged;
+	if (!mmget_not_zero(dma->mm))
+		return;
+	mmap_write_lock(dma->mm);
+	__account_locked_vm(dma->mm, more, true, dma->task, true);
+	mmap_write_unlock(dma->mm);
+	mmput_async(dma->mm);
+	dma->charged = npages;
+}
+
+/*
+ * The current process takes over @dma: its charge, and from now on its memory.
+ * -ENOMEM if the charge is over its limit, -EINTR if killed; nothing changes
+ * then.
+ */
+int type1_charge_move(struct type1_dma *dma)
+{
+	struct task_struct *task = current->group_leader;
+	unsigned long npages = dma->charged;
+	struct mm_struct *mm = current->mm;
+	bool lock_cap;
+	int ret;
+
+	if (mm == dma->mm)
+		return 0;
+
+	lock_cap = capable(CAP_IPC_LOCK);
+	if (npages) {
+		ret = type1_locked_vm(task, mm, npages, lock_cap);
+		if (ret)
+			return ret;
+	}
+	type1_uncharge(dma, npages);
+
+	get_task_struct(task);
+	put_task_struct(dma->task);
+	dma->task = task;
+	mmgrab(mm);
+	mmdrop(dma->mm);
+	dma->mm = mm;
+	dma->lock_cap = lock_cap;
+	dma->charged = npages;
+	return 0;
+}

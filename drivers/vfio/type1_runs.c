@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The pages of a mapping as runs, and runs in domains. */
+#include <linux/pfn.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "type1.h"
+
+/* A mapping of one or a few runs, most often a large page, stays small. */
+#define TYPE1_FIRST_CHUNK	64
+
+static struct type1_chunk *type1_chunk_add(struct type1_dma *dma)
+{
+	size_t bytes = list_empty(&dma->chunks) ? TYPE1_FIRST_CHUNK : PAGE_SIZE;
+	struct type1_chunk *chunk;
+
+	chunk = kmalloc(bytes, GFP_KERNEL_ACCOUNT);
+	if (!chunk)
+		return NULL;
+	chunk->used = 0;
+	chunk->size = (bytes - offsetof(struct type1_chunk, runs)) /
+		      sizeof(chunk->runs[0]);
+	list_add_tail(&chunk->next, &dma->chunks);
+	return chunk;
+}
+
+/* Append consecutive pages of one kind to the runs of @dma. */
+static int type1_runs_add(struct type1_dma *dma, unsigned long pfn,
+			  unsigned long npages, u64 kind)
+{
+	struct type1_chunk *chunk = NULL;
+	unsigned long nr, len;
+	u64 run;
+
+	if (!list_empty(&dma->chunks))
+		chunk = list_last_entry(&dma->chunks, struct type1_chunk, next);
+
+	for (; npages; pfn += nr, npages -= nr) {
+		nr = min(npages, TYPE1_RUN_PAGES - pfn % TYPE1_RUN_PAGES);
+
+		if (chunk && chunk->used && pfn % TYPE1_RUN_PAGES) {
+			run = chunk->runs[chunk->used - 1];
+			len = type1_run_npages(run);
+			if (type1_run_pfn(run) + len == pfn &&
+			    (run & TYPE1_RUN_PINNED) == kind) {
+				chunk->runs[chunk->used - 1] =
+					type1_run(pfn - len, len + nr, kind);
+				continue;
+			}
+		}
+
+		if (!chunk || chunk->used == chunk->size) {
+			chunk = type1_chunk_add(dma);
+			if (!chunk)
+				return -ENOMEM;
+		}
+		chunk->runs[chunk->used++] = type1_run(pfn, nr, kind);
+	}
+	return 0;
+}
+
+/*
+ * Move a batch into the runs of @dma, folio by folio. *@managed counts the
+ * pages for which somebody has to be charged. On failure the pages that found
+ * no place are let go.
+ */
+static int type1_runs_add_batch(struct type1_dma *dma,
+				struct type1_batch *batch,
+				unsigned long *managed)
+{
+	unsigned long i, nr, max;
+	struct folio *folio;
+	struct page *page;
+	int ret;
+
+	if (!batch->pinned)
+		return type1_runs_add(dma, batch->pfn, batch->npages, 0);
+
+	for (i = 0; i < batch->npages; i += nr) {
+		page = batch->pages[i];
+		folio = page_folio(page);
+		max = folio_nr_pages(folio) - folio_page_idx(folio, page);
+		max = min(max, batch->npages - i);
+		for (nr = 1; nr < max; nr++)
+			if (batch->pages[i + nr] != nth_page(page, nr))
+				break;
+
+		ret = type1_runs_add(dma, page_to_pfn(page), nr,
+				     TYPE1_RUN_PINNED);
+		if (ret) {
+			unpin_user_pages(batch->pages + i, batch->npages - i);
+			return ret;
+		}
+		/* A reserved page is a folio of one. */
+		if (!folio_test_reserved(folio))
+			*managed += nr;
+	}
+	return 0;
+}
+
+/* A walk over the runs of a mapping. */
+struct type1_cursor {
+	struct type1_chunk *chunk;
+	unsigned int next;
+};
+
+/*
+ * The next run, false at the end. With @keep_last the last run counts as the
+ * end: it may still grow. Runs may be appended while the cursor stands there.
+ */
+static bool type1_cursor_next(struct type1_dma *dma, struct type1_cursor *cur,
+			      bool keep_last, u64 *run)
+{
+	bool last;
+
+	if (list_empty(&dma->chunks))
+		return false;
+	if (!cur->chunk)
+		cur->chunk = list_first_entry(&dma->chunks, struct type1_chunk,
+					      next);
+	last = list_is_last(&cur->chunk->next, &dma->chunks);
+	if (cur->next == cur->chunk->used) {
+		if (last)
+			return false;
+		cur->chunk = list_next_entry(cur->chunk, next);
+		cur->next = 0;
+		last = list_is_last(&cur->chunk->next, &dma->chunks);
+	}
+	if (keep_last && last && cur->next + 1 == cur->chunk->used)
+		return false;
+	*run = cur->chunk->runs[cur->next++];
+	return true;
+}
+
+/*
+ * Unmap without stopping the CPU for long: in steps that end where no IOMMU
+ * page can straddle, for none is larger than a run.
+ */
+static void type1_domain_unmap(struct type1_domain *domain, unsigned long iova,
+			       unsigned long size)
+{
+	const unsigned long max = TYPE1_RUN_PAGES << PAGE_SHIFT;
+	unsigned long step, done;
+
+	for (done = 0; done < size; done += step) {
+		step = min(max - (iova + done) % max, size - done);
+		WARN_ON(iommu_unmap(domain->domain, iova + done, step) != step);
+		cond_resched();
+	}
+}
+
+static int type1_domain_map(struct type1_domain *domain, unsigned long iova,
+			    u64 run, int prot)
+{
+	unsigned long size = type1_run_npages(run) << PAGE_SHIFT;
+	phys_addr_t phys = PFN_PHYS(type1_run_pfn(run));
+	unsigned long step = size, done;
+	int ret;
+
+	if (READ_ONCE(type1_disable_hugepages)) {
+		step = BIT(__ffs(domain->domain->pgsize_bitmap));
+		step = min(size, max(step, PAGE_SIZE));
+	}
+
+	for (done = 0; done < size; done += step) {
+		ret = iommu_map(domain->domain, iova + done, phys + done, step,
+				prot | IOMMU_CACHE, GFP_KERNEL_ACCOUNT);
+		if (ret) {
+			type1_domain_unmap(domain, iova, done);
+			return ret;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * Map the runs of @dma that are not mapped yet into all domains; all but the
+ * last run if that one may still grow.
+ */
+static int type1_map_runs(struct type1_iommu *iommu, struct type1_dma *dma,
+			  struct type1_cursor *cur, bool keep_last)
+{
+	struct type1_domain *domain;
+	unsigned long iova;
+	u64 run;
+	int ret;
+
+	while (type1_cursor_next(dma, cur, keep_last, &run)) {
+		iova = dma->iova + dma->mapped;
+		list_for_each_entry(domain, &iommu->domains, next) {
+			ret = type1_domain_map(domain, iova, run, dma->prot);
+			if (ret)
+				goto undo;
+		}
+		dma->mapped += type1_run_npages(run) << PAGE_SHIFT;
+	}
+	return 0;
+
+undo:
+	list_for_each_entry_continue_reverse(domain, &iommu->domains, next)
+		type1_domain_unmap(domain, iova,
+				   type1_run_npages(run) << PAGE_SHIFT);
+	return ret;
+}
+
+/* Give back what is pinned in the runs of @dma and forget the runs. */
+static void type1_runs_release(struct type1_dma *dma)
+{
+	bool dirty = dma->prot & IOMMU_WRITE;
+	struct type1_chunk *chunk, *tmp;
+	struct page *page;
+	unsigned int i;
+	u64 run;
+
+	list_for_each_entry_safe(chunk, tmp, &dma->chunks, next) {
+		for (i = 0; i < chunk->used; i++) {
+			run = chunk->runs[i];
+			if (!(run & TYPE1_RUN_PINNED))
+				continue;
+			page = pfn_to_page(type1_run_pfn(run));
+			unpin_user_page_range_dirty_lock(page,
+							 type1_run_npages(run),
+							 dirty);
+			cond_resched();
+		}
+		list_del(&chunk->next);
+		kfree(chunk);
+	}
+}
+
+/*
+ * Take @dma out of all domains, unpin its pages and end their charge, except
+ * for what drivers have pinned themselves.
+ */
+void type1_dma_depopulate(struct type1_iommu *iommu, struct type1_dma *dma)
+{
+	struct type1_domain *domain;
+
+	lockdep_assert_held(&iommu->lock);
+
+	list_for_each_entry(domain, &iommu->domains, next)
+		type1_domain_unmap(domain, dma->iova, dma->mapped);
+	dma->mapped = 0;
+	type1_runs_release(dma);
+	type1_charge_exactly(dma, type1_pins_managed(dma, dma->iova,
+						     dma->last));
+}
+
+static int type1_dma_pin_and_map(struct type1_iommu *iommu,
+				 struct type1_dma *dma,
+				 struct type1_batch *batch)
+{
+	unsigned long left = type1_dma_npages(dma);
+	unsigned long iova = dma->iova, vaddr = dma->vaddr;
+	unsigned long bytes, managed, charged;
+	struct type1_cursor cur = {};
+	long nr;
+	int ret;
+
+	while (left) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		nr = type1_batch_fill(batch, dma, vaddr, left);
+		if (nr < 0)
+			return nr;
+
+		managed = 0;
+		ret = type1_runs_add_batch(dma, batch, &managed);
+		if (ret)
+			return ret;
+
+		/* What a driver has pinned is charged already. */
+		bytes = nr << PAGE_SHIFT;
+		charged = type1_pins_managed(dma, iova, iova + bytes - 1);
+		ret = type1_charge(dma, managed - min(managed, charged));
+		if (ret)
+			return ret;
+
+		left -= nr;
+		iova += bytes;
+		vaddr += bytes;
+		ret = type1_map_runs(iommu, dma, &cur, left);
+		if (ret)
+			return ret;
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * Pin the memory of @dma, charge it and map it into all domains; nothing of it
+ * remains on failure. -ENODEV if the process it belongs to is gone, else what
+ * type1_batch_fill(), type1_charge() and iommu_map() return.
+ */
+int type1_dma_populate(struct type1_iommu *iommu, struct type1_dma *dma)
+{
+	struct type1_batch batch;
+	int ret;
+
+	lockdep_assert_held(&iommu->lock);
+
+	batch.pages = (struct page **)__get_free_page(GFP_KERNEL);
+	if (!batch.pages)
+		return -ENOMEM;
+	if (mmget_not_zero(dma->mm)) {
+		ret = type1_dma_pin_and_map(iommu, dma, &batch);
+		mmput_async(dma->mm);
+	} else {
+		ret = -ENODEV;
+	}
+	free_page((unsigned long)batch.pages);
+
+	if (ret)
+		type1_dma_depopulate(iommu, dma);
+	return ret;
+}
+
+/* Put the runs of @dma into one domain. */
+static int type1_domain_fill_one(struct type1_domain *domain,
+				 struct type1_dma *dma)
+{
+	struct type1_cursor cur = {};
+	unsigned long done = 0;
+	u64 run;
+	int ret;
+
+	while (type1_cursor_next(dma, &cur, false, &run)) {
+		ret = fatal_signal_pending(current) ? -EINTR :
+		      type1_domain_map(domain, dma->iova + done, run,
+				       dma->prot);
+		if (ret) {
+			type1_domain_unmap(domain, dma->iova, done);
+			return ret;
+		}
+		done += type1_run_npages(run) << PAGE_SHIFT;
+	}
+	return 0;
+}
+
+/*
+ * Bring all mappings into @domain, which is on the list of domains already. If
+ * it is the only one, that means pinning them. Nothing of it remains on
+ * failure.
+ */
+int type1_domain_fill(struct type1_iommu *iommu, struct type1_domain *domain)
+{
+	bool only = list_is_singular(&iommu->domains);
+	struct type1_dma *dma, *undo;
+	int ret;
+
+	lockdep_assert_held(&iommu->lock);
+
+	type1_for_each_dma(iommu, dma, 0, ULONG_MAX) {
+		ret = only ? type1_dma_populate(iommu, dma) :
+			     type1_domain_fill_one(domain, dma);
+		if (ret)
+			goto undo;
+	}
+	return 0;
+
+undo:
+	type1_for_each_dma(iommu, undo, 0, ULONG_MAX) {
+		if (undo == dma)
+			break;
+		if (only)
+			type1_dma_depopulate(iommu, undo);
+		else
+			type1_domain_unmap(domain, undo->iova, undo->mapped);
+	}
+	return ret;
+}
