@@ -1,0 +1,613 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The virtualised configuration space of a device.
+ *
+ * A user may not have the real one. BARs hold host addresses and decide what
+ * the device answers to; MSI tells it where to write; a reset or a power state
+ * takes its memory away under everyone's feet; some capabilities are the
+ * host's business. So a user sees a mixture, bit by bit:
+ *
+ *   virtual bits live in vdev->vconfig, a little endian image of configuration
+ *   space that is filled from hardware at first open;
+ *   the others live in hardware, and only there.
+ *
+ * Both kinds come as writable or not. Which bit is what, for the header and
+ * each capability, is in the tables of config_caps.c, a layout for each; the
+ * few registers where a write does more than store a value have a function in
+ * config_write.c.
+ *
+ * vdev->pci_config_map has a byte for each byte of configuration space: the
+ * index of the layout it belongs to, and MAP_START at a structure's first
+ * byte. What is in no structure, or in a capability without a layout, is
+ * passed through unchanged in both directions.
+ *
+ * The field tables are merged once, at module load, into masks by dword. An
+ * access is split into naturally aligned pieces of at most four bytes, so each
+ * lies in one dword and is four lines of arithmetic. To hardware a piece is
+ * written no wider than the bits that the user owns: the neighbours may be
+ * status bits that a write of their own value clears.
+ *
+ * Nothing here is serialised but what a handler serialises: the vconfig is one
+ * user's, who gets one of two values for writing both at a time. Memory
+ * decoding, power and resets go through the gate (gate.c).
+ */
+#include <linux/align.h>
+#include <linux/bits.h>
+#include <linux/interrupt.h>
+#include <linux/minmax.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "config.h"
+
+#define MAP_START	0x80
+
+/* One for each layout. */
+static struct vfio_pci_config_masks *config_masks;
+
+int vfio_pci_config_hw_read(struct pci_dev *pdev, unsigned int pos,
+			    unsigned int width, u32 *val)
+{
+	u16 word;
+	u8 byte;
+	int ret;
+
+	switch (width) {
+	case 4:
+		return pci_user_read_config_dword(pdev, pos, val);
+	case 2:
+		ret = pci_user_read_config_word(pdev, pos, &word);
+		*val = word;
+		return ret;
+	default:
+		ret = pci_user_read_config_byte(pdev, pos, &byte);
+		*val = byte;
+		return ret;
+	}
+}
+
+static int config_hw_write(struct pci_dev *pdev, unsigned int pos,
+			   unsigned int width, u32 val)
+{
+	switch (width) {
+	case 4:
+		return pci_user_write_config_dword(pdev, pos, val);
+	case 2:
+		return pci_user_write_config_word(pdev, pos, val);
+	default:
+		return pci_user_write_config_byte(pdev, pos, val);
+	}
+}
+
+/* All bits of an access of this width. */
+static u32 config_width_mask(unsigned int width)
+{
+	return GENMASK(width * 8 - 1, 0);
+}
+
+/* Change some bits of a hardware register and as little else as can be. */
+static int config_hw_update(struct pci_dev *pdev, unsigned int pos,
+			    unsigned int width, u32 mask, u32 val)
+{
+	u32 old;
+	int ret;
+
+	while (width > 1) {
+		unsigned int half = width / 2;
+		u32 low = config_width_mask(half);
+
+		if (!(mask & ~low)) {
+			width = half;
+		} else if (!(mask & low)) {
+			width = half;
+			pos += half;
+			mask >>= half * 8;
+			val >>= half * 8;
+		} else {
+			break;
+		}
+	}
+
+	if (mask != config_width_mask(width)) {
+		ret = vfio_pci_config_hw_read(pdev, pos, width, &old);
+		if (ret)
+			return ret;
+		val = (old & ~mask) | (val & mask);
+	}
+	return config_hw_write(pdev, pos, width, val);
+}
+
+static u32 config_vconfig_get(struct vfio_pci_core_device *vdev,
+			      unsigned int pos, unsigned int width)
+{
+	u8 *p = vdev->vconfig + pos;
+
+	return width == 4 ? get_unaligned_le32(p) :
+	       width == 2 ? get_unaligned_le16(p) : *p;
+}
+
+static void config_vconfig_update(struct vfio_pci_core_device *vdev,
+				  unsigned int pos, unsigned int width,
+				  u32 mask, u32 val)
+{
+	u8 *p = vdev->vconfig + pos;
+
+	val = (config_vconfig_get(vdev, pos, width) & ~mask) | (val & mask);
+	if (width == 4)
+		put_unaligned_le32(val, p);
+	else if (width == 2)
+		put_unaligned_le16(val, p);
+	else
+		*p = val;
+}
+
+/**
+ * vfio_pci_config_store - write the bits that the user may write
+ * @acc: the access
+ *
+ * Return: 0 or what the hardware access returned.
+ * Context: may sleep.
+ */
+int vfio_pci_config_store(struct vfio_pci_config_access *acc)
+{
+	u32 virt = acc->write & acc->virt;
+	u32 phys = acc->write & ~acc->virt;
+
+	if (virt)
+		config_vconfig_update(acc->vdev, acc->pos, acc->width, virt,
+				      acc->val);
+	if (!phys)
+		return 0;
+	return config_hw_update(acc->vdev->pdev, acc->pos, acc->width, phys,
+				acc->val);
+}
+
+static int config_load(struct vfio_pci_config_access *acc)
+{
+	u32 all = config_width_mask(acc->width);
+	u32 phys = 0;
+	int ret;
+
+	if (acc->virt != all) {
+		ret = vfio_pci_config_hw_read(acc->vdev->pdev, acc->pos,
+					      acc->width, &phys);
+		if (ret)
+			return ret;
+	}
+
+	acc->val = phys & ~acc->virt;
+	if (acc->virt)
+		acc->val |= config_vconfig_get(acc->vdev, acc->pos,
+					       acc->width) & acc->virt;
+	return 0;
+}
+
+/* Find out whose registers are accessed and what may be done with them. */
+static const struct vfio_pci_config_layout *
+config_resolve(struct vfio_pci_config_access *acc)
+{
+	const u8 *map = acc->vdev->pci_config_map;
+	unsigned int id = map[acc->pos] & ~MAP_START;
+	const struct vfio_pci_config_layout *layout;
+	unsigned int dword, shift;
+	u32 all;
+
+	layout = &vfio_pci_config_layouts[id];
+	all = config_width_mask(acc->width);
+	acc->start = acc->pos;
+	acc->virt = 0;
+	acc->write = layout->raw ? all : 0;
+	if (id == VFIO_PCI_CONFIG_UNASSIGNED)
+		return layout;
+
+	while (!(map[acc->start] & MAP_START))
+		acc->start--;
+
+	dword = (acc->pos - acc->start) / 4;
+	if (dword < VFIO_PCI_CONFIG_DWORDS) {
+		shift = acc->pos % 4 * 8;
+		acc->virt = config_masks[id].virt[dword] >> shift & all;
+		acc->write = config_masks[id].write[dword] >> shift & all;
+	}
+	return layout;
+}
+
+static int config_read_piece(struct vfio_pci_config_access *acc,
+			     char __user *buf)
+{
+	__le32 le;
+	int ret;
+
+	config_resolve(acc);
+	ret = config_load(acc);
+	if (ret)
+		return ret;
+
+	le = cpu_to_le32(acc->val);
+	return copy_to_user(buf, &le, acc->width) ? -EFAULT : 0;
+}
+
+static int config_write_piece(struct vfio_pci_config_access *acc,
+			      const char __user *buf)
+{
+	const struct vfio_pci_config_layout *layout = config_resolve(acc);
+	__le32 le = 0;
+
+	if (copy_from_user(&le, buf, acc->width))
+		return -EFAULT;
+
+	acc->val = le32_to_cpu(le);
+	return layout->write ? layout->write(acc) : vfio_pci_config_store(acc);
+}
+
+/* The widest naturally aligned access that is left. */
+static unsigned int config_piece_width(unsigned int pos, size_t count)
+{
+	if (count >= 4 && IS_ALIGNED(pos, 4))
+		return 4;
+	if (count >= 2 && IS_ALIGNED(pos, 2))
+		return 2;
+	return 1;
+}
+
+/**
+ * vfio_pci_config_rw - read or write the configuration space region
+ * @vdev: the device
+ * @buf: the user's buffer
+ * @count: how many bytes
+ * @ppos: file position, moved forward on success
+ * @iswrite: true to write
+ *
+ * Return: @count, or -EFAULT where the range leaves configuration space or the
+ * buffer cannot be reached, or what a hardware access returned.
+ * Context: may sleep; takes memory_lock for some registers.
+ */
+ssize_t vfio_pci_config_rw(struct vfio_pci_core_device *vdev, char __user *buf,
+			   size_t count, loff_t *ppos, bool iswrite)
+{
+	struct vfio_pci_config_access acc = { .vdev = vdev };
+	loff_t pos = *ppos & VFIO_PCI_OFFSET_MASK;
+	size_t done;
+	int ret;
+
+	if (!count)
+		return 0;
+	if (pos >= vdev->pdev->cfg_size || count > vdev->pdev->cfg_size - pos)
+		return -EFAULT;
+
+	for (done = 0; done < count; done += acc.width) {
+		acc.pos = pos + done;
+		acc.width = config_piece_width(acc.pos, count - done);
+		ret = iswrite ? config_write_piece(&acc, buf + done) :
+				config_read_piece(&acc, buf + done);
+		if (ret)
+			return ret;
+	}
+
+	*ppos += count;
+	return count;
+}
+
+/*
+ * Give a range to a layout and copy its registers. @len is clipped to @limit,
+ * for hardware whose length registers lie.
+ */
+static int config_claim(struct vfio_pci_core_device *vdev, unsigned int id,
+			unsigned int pos, unsigned int len, unsigned int limit)
+{
+	u8 *map = vdev->pci_config_map + pos;
+	unsigned int i;
+	u32 val;
+	int ret;
+
+	len = min(len, limit - pos);
+	for (i = 0; i < len; i++) {
+		if (map[i] != VFIO_PCI_CONFIG_UNASSIGNED) {
+			pci_warn(vdev->pdev,
+				 "config space: %s at %#x runs into %s at %#x\n",
+				 vfio_pci_config_layouts[id].name, pos,
+				 vfio_pci_config_layouts[map[i] &
+							 ~MAP_START].name,
+				 pos + i);
+			break;
+		}
+	}
+	memset(map, id, len);
+	map[0] |= MAP_START;
+
+	for (i = 0; i < len; i += 4) {
+		ret = vfio_pci_config_hw_read(vdev->pdev, pos + i, 4, &val);
+		if (ret)
+			return ret;
+		vfio_pci_vconfig_set32(vdev, pos + i, val);
+	}
+
+	if (vfio_pci_config_layouts[id].init)
+		vfio_pci_config_layouts[id].init(vdev, pos);
+	return 0;
+}
+
+/*
+ * The layout for a capability, VFIO_PCI_CONFIG_UNASSIGNED for one that is not
+ * exposed.
+ */
+static int config_find(struct pci_dev *pdev, u16 id, bool ext,
+		       unsigned int pos, unsigned int *len)
+{
+	const struct vfio_pci_config_layout *layout;
+	unsigned int i;
+	u32 flags;
+	int ret;
+
+	ret = vfio_pci_config_hw_read(pdev, pos + PCI_CAP_FLAGS, 2, &flags);
+	if (ret)
+		return ret;
+
+	for (i = VFIO_PCI_CONFIG_NR_FIXED; i < vfio_pci_config_nr_layouts; i++) {
+		layout = &vfio_pci_config_layouts[i];
+		if (layout->id == id && layout->ext == ext &&
+		    (flags & layout->flags_mask) == layout->flags)
+			break;
+	}
+	if (i == vfio_pci_config_nr_layouts)
+		return VFIO_PCI_CONFIG_UNASSIGNED;
+
+	*len = layout->len;
+	if (layout->find_len) {
+		ret = layout->find_len(pdev, pos, len);
+		if (ret)
+			return ret;
+	}
+	return *len ? i : VFIO_PCI_CONFIG_UNASSIGNED;
+}
+
+/*
+ * PCI 3.0, 6.7: a chain of bytes. A capability that is hidden is skipped by
+ * linking its predecessor, or the header, to its successor.
+ */
+static int config_init_caps(struct vfio_pci_core_device *vdev)
+{
+	u8 *link = &vdev->vconfig[PCI_CAPABILITY_LIST];
+	struct pci_dev *pdev = vdev->pdev;
+	bool found = false, has_ext = false;
+	unsigned int left, pos, len;
+	u32 val;
+	int ret;
+
+	if (!(vfio_pci_vconfig_get16(vdev, PCI_STATUS) & PCI_STATUS_CAP_LIST))
+		return 0;
+
+	/* No chain is longer; one that is, loops. */
+	left = (PCI_CFG_SPACE_SIZE - PCI_STD_HEADER_SIZEOF) / PCI_CAP_SIZEOF;
+	for (pos = *link & ~3; pos >= PCI_STD_HEADER_SIZEOF && left--;
+	     pos = val >> 8 & 0xfc) {
+		ret = vfio_pci_config_hw_read(pdev, pos, 2, &val);
+		if (ret)
+			return ret;
+
+		ret = config_find(pdev, val & 0xff, false, pos, &len);
+		if (ret < 0)
+			return ret;
+		if (ret == VFIO_PCI_CONFIG_UNASSIGNED) {
+			pci_dbg(pdev, "hiding capability %#x at %#x\n",
+				val & 0xff, pos);
+			*link = val >> 8;
+			continue;
+		}
+
+		has_ext |= vfio_pci_config_layouts[ret].has_ext;
+		ret = config_claim(vdev, ret, pos, len, PCI_CFG_SPACE_SIZE);
+		if (ret)
+			return ret;
+		link = &vdev->vconfig[pos + PCI_CAP_LIST_NEXT];
+		found = true;
+	}
+
+	if (!found)
+		vdev->vconfig[PCI_STATUS] &= ~PCI_STATUS_CAP_LIST;
+
+	if (has_ext && pdev->cfg_size > PCI_CFG_SPACE_SIZE) {
+		ret = vfio_pci_config_hw_read(pdev, PCI_CFG_SPACE_SIZE, 4,
+					      &val);
+		if (ret)
+			return ret;
+		vdev->extended_caps = val;
+	}
+	return 0;
+}
+
+/*
+ * 7.6: the extended chain begins at 256, so the first one cannot be skipped:
+ * if it is hidden, a header without an identity holds its place.
+ */
+static int config_init_ext_caps(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	unsigned int left, len, pos, link = 0;
+	bool found = false;
+	u32 header, old;
+	int ret;
+
+	if (!vdev->extended_caps)
+		return 0;
+
+	left = (pdev->cfg_size - PCI_CFG_SPACE_SIZE) / PCI_CAP_SIZEOF;
+	for (pos = PCI_CFG_SPACE_SIZE; pos >= PCI_CFG_SPACE_SIZE && left--;
+	     pos = PCI_EXT_CAP_NEXT(header)) {
+		ret = vfio_pci_config_hw_read(pdev, pos, 4, &header);
+		if (ret)
+			return ret;
+
+		ret = config_find(pdev, PCI_EXT_CAP_ID(header), true, pos,
+				  &len);
+		if (ret < 0)
+			return ret;
+		if (ret != VFIO_PCI_CONFIG_UNASSIGNED) {
+			ret = config_claim(vdev, ret, pos, len, pdev->cfg_size);
+			if (ret)
+				return ret;
+			link = pos;
+			found = true;
+			continue;
+		}
+
+		pci_dbg(pdev, "hiding extended capability %#x at %#x\n",
+			PCI_EXT_CAP_ID(header), pos);
+		if (link) {
+			old = vfio_pci_vconfig_get32(vdev, link);
+			vfio_pci_vconfig_set32(vdev, link, (old & 0xfffff) |
+					       (header & 0xffc00000));
+			continue;
+		}
+
+		ret = config_claim(vdev, VFIO_PCI_CONFIG_ANCHOR, pos,
+				   PCI_CAP_SIZEOF, pdev->cfg_size);
+		if (ret)
+			return ret;
+		vfio_pci_vconfig_set32(vdev, pos, header & 0xffc00000);
+		link = pos;
+	}
+
+	if (!found)
+		vfio_pci_vconfig_set32(vdev, PCI_CFG_SPACE_SIZE, 0);
+	return 0;
+}
+
+static bool config_has_intx(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+
+	/* 9.3.4.1.18: VFs have no INTx, though some claim to. */
+	return IS_ENABLED(CONFIG_VFIO_PCI_INTX) && !vdev->nointx &&
+	       !pdev->is_virtfn && pdev->irq && pdev->irq != IRQ_NOTCONNECTED;
+}
+
+static int config_init_header(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	unsigned int i, id, pos;
+	u16 cmd;
+	int ret;
+
+	id = pdev->no_command_memory ? VFIO_PCI_CONFIG_HEADER_VF :
+				       VFIO_PCI_CONFIG_HEADER;
+	ret = config_claim(vdev, id, 0, PCI_STD_HEADER_SIZEOF,
+			   PCI_STD_HEADER_SIZEOF);
+	if (ret)
+		return ret;
+
+	/* What to write to the BARs if a reset loses them. */
+	for (i = 0; i < PCI_STD_NUM_BARS; i++) {
+		pos = PCI_BASE_ADDRESS_0 + 4 * i;
+		vdev->rbar[i] = vfio_pci_vconfig_get32(vdev, pos);
+	}
+	vdev->rbar[i] = vfio_pci_vconfig_get32(vdev, PCI_ROM_ADDRESS);
+	vfio_pci_config_size_bars(vdev);
+
+	/* 9.3.4.1.1: the registers of a VF read all ones. */
+	if (pdev->is_virtfn) {
+		vfio_pci_vconfig_set16(vdev, PCI_VENDOR_ID, pdev->vendor);
+		vfio_pci_vconfig_set16(vdev, PCI_DEVICE_ID, pdev->device);
+	}
+	if (!config_has_intx(vdev))
+		vdev->vconfig[PCI_INTERRUPT_PIN] = 0;
+
+	/* The device is enabled: so is the memory of one without the bit. */
+	if (pdev->no_command_memory) {
+		cmd = vfio_pci_vconfig_get16(vdev, PCI_COMMAND);
+		vfio_pci_vconfig_set16(vdev, PCI_COMMAND,
+				       cmd | PCI_COMMAND_MEMORY);
+	}
+	return 0;
+}
+
+/**
+ * vfio_pci_config_init - build the virtual configuration space
+ * @vdev: the device, enabled
+ *
+ * Return: 0, -ENOMEM, or what a hardware access returned.
+ * Context: may sleep; first open.
+ */
+int vfio_pci_config_init(struct vfio_pci_core_device *vdev)
+{
+	int size = vdev->pdev->cfg_size;
+	int ret = -ENOMEM;
+
+	vdev->pci_config_map = kzalloc(size, GFP_KERNEL_ACCOUNT);
+	vdev->vconfig = kzalloc(size, GFP_KERNEL_ACCOUNT);
+	if (!vdev->pci_config_map || !vdev->vconfig)
+		goto free;
+
+	vdev->msi_qmax = 0;
+	vdev->extended_caps = false;
+	ret = config_init_header(vdev) ?:
+	      config_init_caps(vdev) ?:
+	      config_init_ext_caps(vdev);
+	if (ret)
+		goto free;
+	return 0;
+
+free:
+	vfio_pci_config_free(vdev);
+	return ret;
+}
+
+/**
+ * vfio_pci_config_free - undo vfio_pci_config_init()
+ * @vdev: the device
+ */
+void vfio_pci_config_free(struct vfio_pci_core_device *vdev)
+{
+	kfree(vdev->vconfig);
+	vdev->vconfig = NULL;
+	kfree(vdev->pci_config_map);
+	vdev->pci_config_map = NULL;
+}
+
+static void config_merge_fields(struct vfio_pci_config_masks *masks,
+				const struct vfio_pci_config_field *field,
+				unsigned int nr_fields)
+{
+	unsigned int dword, shift;
+	u32 bits;
+
+	for (; nr_fields--; field++) {
+		dword = field->offset / 4;
+		shift = field->offset % 4 * 8;
+		bits = config_width_mask(field->width);
+
+		masks->virt[dword] &= ~(bits << shift);
+		masks->virt[dword] |= (field->virt & bits) << shift;
+		masks->write[dword] &= ~(bits << shift);
+		masks->write[dword] |= (field->write & bits) << shift;
+	}
+}
+
+/* Once, before there is a device. Returns 0 or -ENOMEM. */
+int vfio_pci_config_module_init(void)
+{
+	const struct vfio_pci_config_layout *layout;
+	struct vfio_pci_config_masks *masks;
+	unsigned int i;
+
+	config_masks = kcalloc(vfio_pci_config_nr_layouts,
+			       sizeof(*config_masks), GFP_KERNEL);
+	if (!config_masks)
+		return -ENOMEM;
+
+	for (i = 0; i < vfio_pci_config_nr_layouts; i++) {
+		layout = &vfio_pci_config_layouts[i];
+		masks = &config_masks[i];
+		if (layout->raw)
+			memset(masks->write, 0xff, sizeof(masks->write));
+		config_merge_fields(masks, layout->fields, layout->nr_fields);
+		config_merge_fields(masks, layout->more, layout->nr_more);
+	}
+	return 0;
+}
+
+void vfio_pci_config_module_exit(void)
+{
+	kfree(config_masks);
+}

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Registers of configuration space whose writes do more than store a value.
+ *
+ * A handler gets the access as the user made it: some bytes of a register,
+ * perhaps with some of the next. It stores what the masks allow and then acts
+ * on the registers that the access touched.
+ */
+#include <linux/bitfield.h>
+#include <linux/minmax.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/rwsem.h>
+#include <linux/sizes.h>
+
+#include "config.h"
+
+/* The low bits of a BAR: what the address space is. */
+static u32 bar_type(struct pci_dev *pdev, unsigned int bar)
+{
+	unsigned long flags = pci_resource_flags(pdev, bar);
+
+	if (flags & IORESOURCE_IO)
+		return PCI_BASE_ADDRESS_SPACE_IO;
+
+	return PCI_BASE_ADDRESS_SPACE_MEMORY |
+	       (flags & IORESOURCE_MEM_64 ? PCI_BASE_ADDRESS_MEM_TYPE_64 : 0) |
+	       (flags & IORESOURCE_PREFETCH ? PCI_BASE_ADDRESS_MEM_PREFETCH : 0);
+}
+
+/* Which bits of the ROM BAR can be set. */
+static u32 rom_mask(struct pci_dev *pdev)
+{
+	resource_size_t size = pci_resource_len(pdev, PCI_ROM_RESOURCE);
+
+	if (!pci_resource_start(pdev, PCI_ROM_RESOURCE)) {
+		if (!(pci_resource_flags(pdev, PCI_ROM_RESOURCE) &
+		      IORESOURCE_ROM_SHADOW))
+			return 0;
+		/* The legacy range that holds the copy. */
+		size = SZ_128K;
+	}
+	return ~(size - 1) | PCI_ROM_ADDRESS_ENABLE;
+}
+
+/**
+ * vfio_pci_config_size_bars - make the virtual BARs look like BARs
+ * @vdev: the device
+ *
+ * After a write: the bits below a BAR's size read as its type, so a user who
+ * writes all ones learns the size. A BAR that the host has not mapped is not
+ * there. 7.5.1.2.1.
+ */
+void vfio_pci_config_size_bars(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	unsigned int bar, pos = PCI_BASE_ADDRESS_0;
+	u32 type, val;
+	u64 mask;
+
+	for (bar = 0; bar < PCI_STD_NUM_BARS; bar++, pos += 4) {
+		if (!pci_resource_start(pdev, bar)) {
+			vfio_pci_vconfig_set32(vdev, pos, 0);
+			continue;
+		}
+
+		type = bar_type(pdev, bar);
+		mask = ~((u64)pci_resource_len(pdev, bar) - 1);
+		val = vfio_pci_vconfig_get32(vdev, pos);
+		vfio_pci_vconfig_set32(vdev, pos, (val & (u32)mask) | type);
+
+		if (type & PCI_BASE_ADDRESS_MEM_TYPE_64) {
+			bar++;
+			pos += 4;
+			val = vfio_pci_vconfig_get32(vdev, pos);
+			vfio_pci_vconfig_set32(vdev, pos,
+					       val & upper_32_bits(mask));
+		}
+	}
+
+	val = vfio_pci_vconfig_get32(vdev, PCI_ROM_ADDRESS);
+	vfio_pci_vconfig_set32(vdev, PCI_ROM_ADDRESS, val & rom_mask(pdev));
+}
+
+/* Are the host's addresses still in the hardware? */
+static bool bars_are_lost(struct vfio_pci_core_device *vdev)
+{
+	unsigned int i;
+	u32 bar;
+
+	for (i = 0; i < PCI_STD_NUM_BARS; i++) {
+		if (!vdev->rbar[i])
+			continue;
+		if (pci_user_read_config_dword(vdev->pdev,
+					       PCI_BASE_ADDRESS_0 + 4 * i,
+					       &bar) || bar != vdev->rbar[i])
+			return true;
+	}
+	return false;
+}
+
+/* After a reset that nobody here made: the device's own, or of its bus. */
+static void bars_restore(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	unsigned int i;
+	u16 cmd;
+
+	if (pdev->is_virtfn)
+		return;
+
+	pci_info_ratelimited(pdev, "reset behind our back, restoring BARs\n");
+	for (i = 0; i < PCI_STD_NUM_BARS; i++)
+		pci_user_write_config_dword(pdev, PCI_BASE_ADDRESS_0 + 4 * i,
+					    vdev->rbar[i]);
+	pci_user_write_config_dword(pdev, PCI_ROM_ADDRESS, vdev->rbar[i]);
+
+	if (vdev->nointx) {
+		pci_user_read_config_word(pdev, PCI_COMMAND, &cmd);
+		pci_user_write_config_word(pdev, PCI_COMMAND,
+					   cmd | PCI_COMMAND_INTX_DISABLE);
+	}
+}
+
+/* Does the user turn on what was on, as far as anyone told, and is not? */
+static bool was_reset(struct vfio_pci_core_device *vdev, u16 phys, u16 want)
+{
+	u16 believed = vfio_pci_vconfig_get16(vdev, PCI_COMMAND) & want;
+
+	if (vdev->pdev->no_command_memory)
+		phys |= PCI_COMMAND_MEMORY;
+	return (believed & ~phys & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY)) ||
+	       bars_are_lost(vdev);
+}
+
+/* Would writing @want leave memory decoding as everybody knows it? */
+static bool memory_stays(struct vfio_pci_core_device *vdev, u16 want)
+{
+	u16 cmd = vfio_pci_vconfig_get16(vdev, PCI_COMMAND);
+	u16 phys;
+
+	if ((cmd ^ want) & PCI_COMMAND_MEMORY)
+		return false;
+	if (pci_user_read_config_word(vdev->pdev, PCI_COMMAND, &phys) ||
+	    was_reset(vdev, phys, want))
+		return false;
+	return vdev->pdev->no_command_memory ||
+	       !((phys ^ want) & PCI_COMMAND_MEMORY);
+}
+
+static int command_store(struct vfio_pci_config_access *acc)
+{
+	const u16 bits = PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
+	struct vfio_pci_core_device *vdev = acc->vdev;
+	u16 cmd;
+	int ret;
+
+	ret = vfio_pci_config_store(acc);
+	if (ret)
+		return ret;
+
+	cmd = vfio_pci_vconfig_get16(vdev, PCI_COMMAND);
+	vfio_pci_vconfig_set16(vdev, PCI_COMMAND,
+			       (cmd & ~bits) | (acc->val & bits));
+	return 0;
+}
+
+/*
+ * The lower byte of COMMAND is written. Bus mastering and its like are changed
+ * often and must not cost every mapping, so the gate is closed only where
+ * memory comes or goes. Held for read, memory_lock keeps that true until the
+ * register is written.
+ */
+static int write_command(struct vfio_pci_config_access *acc)
+{
+	struct vfio_pci_core_device *vdev = acc->vdev;
+	u16 phys;
+	int ret;
+
+	down_read(&vdev->memory_lock);
+	if (memory_stays(vdev, acc->val)) {
+		ret = command_store(acc);
+		up_read(&vdev->memory_lock);
+		return ret;
+	}
+	up_read(&vdev->memory_lock);
+
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_COMMAND);
+	ret = pci_user_read_config_word(vdev->pdev, PCI_COMMAND, &phys);
+	if (!ret) {
+		if (was_reset(vdev, phys, acc->val))
+			bars_restore(vdev);
+		ret = command_store(acc);
+	}
+	vfio_pci_gate_open(vdev);
+	return ret;
+}
+
+/* The disable bit is virtual: the host masks INTx its own way. */
+static void follow_intx_disable(struct vfio_pci_core_device *vdev)
+{
+	bool disable = vfio_pci_vconfig_get16(vdev, PCI_COMMAND) &
+		       PCI_COMMAND_INTX_DISABLE;
+
+	if (disable == READ_ONCE(vdev->virq_disabled))
+		return;
+
+	WRITE_ONCE(vdev->virq_disabled, disable);
+	if (disable)
+		vfio_pci_intx_mask(vdev);
+	else
+		vfio_pci_intx_unmask(vdev);
+}
+
+int vfio_pci_config_write_header(struct vfio_pci_config_access *acc)
+{
+	int ret;
+
+	ret = vfio_pci_config_touches(acc, PCI_COMMAND) ?
+	      write_command(acc) : vfio_pci_config_store(acc);
+	if (ret)
+		return ret;
+
+	if (vfio_pci_config_touches(acc, PCI_COMMAND + 1))
+		follow_intx_disable(acc->vdev);
+	if (acc->pos >= PCI_BASE_ADDRESS_0 && acc->pos < PCI_CAPABILITY_LIST)
+		vfio_pci_config_size_bars(acc->vdev);
+	return 0;
+}
+
+/* A user can neither be woken by PME nor see that someone was. */
+void vfio_pci_config_init_pm(struct vfio_pci_core_device *vdev,
+			     unsigned int pos)
+{
+	u16 val;
+
+	val = vfio_pci_vconfig_get16(vdev, pos + PCI_PM_PMC);
+	vfio_pci_vconfig_set16(vdev, pos + PCI_PM_PMC,
+			       val & ~PCI_PM_CAP_PME_MASK);
+
+	val = vfio_pci_vconfig_get16(vdev, pos + PCI_PM_CTRL);
+	vfio_pci_vconfig_set16(vdev, pos + PCI_PM_CTRL,
+			       val & ~(PCI_PM_CTRL_PME_ENABLE |
+				       PCI_PM_CTRL_PME_STATUS));
+}
+
+int vfio_pci_config_write_pm(struct vfio_pci_config_access *acc)
+{
+	struct vfio_pci_core_device *vdev = acc->vdev;
+	int ret;
+
+	ret = vfio_pci_config_store(acc);
+	if (ret || !vfio_pci_config_touches(acc, PCI_PM_CTRL))
+		return ret;
+
+	/* If it fails the user reads the old state, as from hardware. */
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_POWER);
+	vfio_pci_set_power_state(vdev, (__force pci_power_t)
+				 (acc->val & PCI_PM_CTRL_STATE_MASK));
+	vfio_pci_gate_open(vdev);
+	return 0;
+}
+
+/*
+ * 7.9.18: writing the upper byte of the address starts a transfer of four
+ * bytes, to the device if the flag is set. The flag flips when it is done; it
+ * does not if it fails, and the user times out. Data is bytes and has no
+ * order to swap.
+ */
+int vfio_pci_config_write_vpd(struct vfio_pci_config_access *acc)
+{
+	struct vfio_pci_core_device *vdev = acc->vdev;
+	u8 *data = vdev->vconfig + acc->start + PCI_VPD_DATA;
+	u8 buf[4];
+	u16 addr;
+	int ret;
+
+	ret = vfio_pci_config_store(acc);
+	if (ret || !vfio_pci_config_touches(acc, PCI_VPD_ADDR + 1))
+		return ret;
+
+	addr = vfio_pci_vconfig_get16(vdev, acc->start + PCI_VPD_ADDR);
+	if (addr & PCI_VPD_ADDR_F) {
+		memcpy(buf, data, sizeof(buf));
+		if (pci_write_vpd(vdev->pdev, addr & PCI_VPD_ADDR_MASK,
+				  sizeof(buf), buf) != sizeof(buf))
+			return 0;
+	} else {
+		memset(buf, 0, sizeof(buf));
+		if (pci_read_vpd(vdev->pdev, addr, sizeof(buf), buf) < 0)
+			return 0;
+		memcpy(data, buf, sizeof(buf));
+	}
+
+	vfio_pci_vconfig_set16(vdev, acc->start + PCI_VPD_ADDR,
+			       addr ^ PCI_VPD_ADDR_F);
+	return 0;
+}
+
+/*
+ * A user enables MSI for real by VFIO_DEVICE_SET_IRQS, after which the control
+ * word follows what is written here, with no more vectors than were set up.
+ * igate keeps the interrupts as they are meanwhile.
+ */
+int vfio_pci_config_write_msi(struct vfio_pci_config_access *acc)
+{
+	struct vfio_pci_core_device *vdev = acc->vdev;
+	unsigned int pos = acc->start + PCI_MSI_FLAGS;
+	u16 flags;
+	int ret;
+
+	mutex_lock(&vdev->igate);
+	ret = vfio_pci_config_store(acc);
+	if (ret || !vfio_pci_config_touches(acc, PCI_MSI_FLAGS))
+		goto unlock;
+
+	flags = vfio_pci_vconfig_get16(vdev, pos);
+	if (vdev->irq_type != VFIO_PCI_MSI_IRQ_INDEX)
+		flags &= ~PCI_MSI_FLAGS_ENABLE;
+	if (FIELD_GET(PCI_MSI_FLAGS_QSIZE, flags) > vdev->msi_qmax) {
+		flags &= ~PCI_MSI_FLAGS_QSIZE;
+		flags |= FIELD_PREP(PCI_MSI_FLAGS_QSIZE, vdev->msi_qmax);
+	}
+	vfio_pci_vconfig_set16(vdev, pos, flags);
+	ret = pci_user_write_config_word(vdev->pdev, pos, flags);
+unlock:
+	mutex_unlock(&vdev->igate);
+	return ret;
+}
+
+/*
+ * The read request size goes to hardware, but not below the payload size, with
+ * which the host has tuned the path. FLR is for functions that have it; it
+ * reads as zero.
+ */
+int vfio_pci_config_write_exp(struct vfio_pci_config_access *acc)
+{
+	struct vfio_pci_core_device *vdev = acc->vdev;
+	unsigned int pos = acc->start + PCI_EXP_DEVCTL;
+	struct pci_dev *pdev = vdev->pdev;
+	u16 old, ctl;
+	u32 cap;
+	int ret;
+
+	old = vfio_pci_vconfig_get16(vdev, pos);
+	ret = vfio_pci_config_store(acc);
+	if (ret)
+		return ret;
+
+	ctl = vfio_pci_vconfig_get16(vdev, pos);
+	if (ctl & PCI_EXP_DEVCTL_BCR_FLR) {
+		vfio_pci_vconfig_set16(vdev, pos,
+				       ctl & ~PCI_EXP_DEVCTL_BCR_FLR);
+		if (!pci_user_read_config_dword(pdev,
+						acc->start + PCI_EXP_DEVCAP,
+						&cap) &&
+		    (cap & PCI_EXP_DEVCAP_FLR))
+			vfio_pci_reset_function(vdev, VFIO_PCI_GATE_FLR);
+	}
+
+	if ((old ^ ctl) & PCI_EXP_DEVCTL_READRQ)
+		pcie_set_readrq(pdev,
+				max(128 << FIELD_GET(PCI_EXP_DEVCTL_READRQ,
+						     ctl),
+				    pcie_get_mps(pdev)));
+	return 0;
+}
+
+int vfio_pci_config_write_af(struct vfio_pci_config_access *acc)
+{
+	const u8 both = PCI_AF_CAP_FLR | PCI_AF_CAP_TP;
+	struct vfio_pci_core_device *vdev = acc->vdev;
+	u8 *ctl = vdev->vconfig + acc->start + PCI_AF_CTRL;
+	u8 cap;
+	int ret;
+
+	ret = vfio_pci_config_store(acc);
+	if (ret || !(*ctl & PCI_AF_CTRL_FLR))
+		return ret;
+
+	*ctl &= ~PCI_AF_CTRL_FLR;
+	if (!pci_user_read_config_byte(vdev->pdev, acc->start + PCI_AF_CAP,
+				       &cap) && (cap & both) == both)
+		vfio_pci_reset_function(vdev, VFIO_PCI_GATE_FLR);
+	return 0;
+}

@@ -1,0 +1,552 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vfio-pci-core: what every driver of a PCI device in user space shares. Here
+ * are registration and the entry points that hand each request to the file
+ * that knows about it; enable.c has first open and last close, gate.c the
+ * theory of device memory.
+ */
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/pm_runtime.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vgaarb.h>
+
+#include "vfio_pci_priv.h"
+
+static struct vfio_pci_core_device *to_vdev(struct vfio_device *core_vdev)
+{
+	return container_of(core_vdev, struct vfio_pci_core_device, vdev);
+}
+
+/*
+ * Legacy VGA ranges: a device in user space decodes them only where the user
+ * gets them. Other VGA devices behind the same bridges may want them.
+ */
+static unsigned int vfio_pci_vga_decode(struct pci_dev *pdev, bool decode)
+{
+	struct pci_dev *other = NULL;
+	unsigned char highest;
+
+	if (!vfio_pci_vga_disabled() || !decode || pci_is_root_bus(pdev->bus))
+		return VGA_RSRC_NORMAL_IO | VGA_RSRC_NORMAL_MEM |
+		       VGA_RSRC_LEGACY_IO | VGA_RSRC_LEGACY_MEM;
+
+	highest = pci_bus_max_busnr(pdev->bus);
+	while ((other = pci_get_class(PCI_CLASS_DISPLAY_VGA << 8, other))) {
+		if (other == pdev || pci_is_root_bus(other->bus) ||
+		    pci_domain_nr(other->bus) != pci_domain_nr(pdev->bus))
+			continue;
+		if (other->bus->number >= pdev->bus->number &&
+		    other->bus->number <= highest) {
+			pci_dev_put(other);
+			return VGA_RSRC_NORMAL_IO | VGA_RSRC_NORMAL_MEM |
+			       VGA_RSRC_LEGACY_IO | VGA_RSRC_LEGACY_MEM;
+		}
+	}
+	return VGA_RSRC_NORMAL_IO | VGA_RSRC_NORMAL_MEM;
+}
+
+static int vfio_pci_vga_init(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	int ret;
+
+	if (!vfio_pci_is_vga(pdev))
+		return 0;
+
+	ret = vga_client_register(pdev, vfio_pci_vga_decode);
+	if (ret)
+		return ret;
+
+	vga_set_legacy_decoding(pdev, vfio_pci_vga_decode(pdev, false));
+	return 0;
+}
+
+static void vfio_pci_vga_exit(struct vfio_pci_core_device *vdev)
+{
+	if (!vfio_pci_is_vga(vdev->pdev))
+		return;
+
+	vga_client_unregister(vdev->pdev);
+	vga_set_legacy_decoding(vdev->pdev,
+				VGA_RSRC_NORMAL_IO | VGA_RSRC_NORMAL_MEM |
+				VGA_RSRC_LEGACY_IO | VGA_RSRC_LEGACY_MEM);
+}
+
+/**
+ * vfio_pci_core_init_dev - &vfio_device_ops.init of vfio-pci devices
+ * @core_vdev: the device
+ *
+ * Return: 0.
+ * Context: may sleep.
+ */
+int vfio_pci_core_init_dev(struct vfio_device *core_vdev)
+{
+	struct vfio_pci_core_device *vdev = to_vdev(core_vdev);
+
+	vdev->pdev = to_pci_dev(core_vdev->dev);
+	vdev->irq_type = VFIO_PCI_NUM_IRQS;
+	vdev->disable_idle_d3 = vfio_pci_idle_d3_disabled();
+	vdev->gate_holds = VFIO_PCI_HOLD_NOT_OPEN;
+	mutex_init(&vdev->igate);
+	mutex_init(&vdev->ioeventfds_lock);
+	mutex_init(&vdev->barmap_lock);
+	spin_lock_init(&vdev->irqlock);
+	init_rwsem(&vdev->memory_lock);
+	INIT_LIST_HEAD(&vdev->dummy_resources_list);
+	INIT_LIST_HEAD(&vdev->ioeventfds_list);
+	INIT_LIST_HEAD(&vdev->sriov_pfs_item);
+	xa_init(&vdev->ctx);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_init_dev);
+
+/**
+ * vfio_pci_core_release_dev - &vfio_device_ops.release of vfio-pci devices
+ * @core_vdev: the device
+ *
+ * Context: may sleep; the last reference is gone.
+ */
+void vfio_pci_core_release_dev(struct vfio_device *core_vdev)
+{
+	struct vfio_pci_core_device *vdev = to_vdev(core_vdev);
+
+	mutex_destroy(&vdev->igate);
+	mutex_destroy(&vdev->ioeventfds_lock);
+	mutex_destroy(&vdev->barmap_lock);
+	kfree(vdev->pm_save);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_release_dev);
+
+/* Functions that a bus or slot reset hits together are opened under one lock. */
+static int vfio_pci_assign_set(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	void *set_id = pdev->bus;
+
+	if (pci_is_root_bus(pdev->bus))
+		set_id = vdev;
+	else if (!pci_probe_reset_slot(pdev->slot))
+		set_id = pdev->slot;
+
+	return vfio_assign_device_set(&vdev->vdev, set_id);
+}
+
+static bool vfio_pci_has_bad_ops(struct vfio_device *device)
+{
+	const struct vfio_migration_ops *mig = device->mig_ops;
+	const struct vfio_log_ops *log = device->log_ops;
+
+	if (mig && (!mig->migration_set_state || !mig->migration_get_state ||
+		    !mig->migration_get_data_size ||
+		    !(device->migration_flags & VFIO_MIGRATION_STOP_COPY)))
+		return true;
+
+	return log && (!log->log_start || !log->log_stop ||
+		       !log->log_read_and_clear);
+}
+
+/**
+ * vfio_pci_core_register_device - offer a function to user space
+ * @vdev: the device, made with vfio_alloc_device(); the PCI device's driver
+ *	data points to it
+ *
+ * Return: 0; -EINVAL for a bridge, or a driver whose operations are
+ * incomplete; -EBUSY for a PF whose VFs are enabled and may be in use by the
+ * host; what registering with the core returns.
+ * Context: may sleep; in the PCI driver's probe.
+ */
+int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	struct device *dev = &pdev->dev;
+	int ret;
+
+	if (WARN_ON(dev_get_drvdata(dev) != vdev))
+		return -EINVAL;
+	if (pdev->hdr_type != PCI_HEADER_TYPE_NORMAL)
+		return -EINVAL;
+	if (vfio_pci_has_bad_ops(&vdev->vdev))
+		return -EINVAL;
+	if (pci_num_vf(pdev)) {
+		pci_warn(pdev, "Cannot bind to PF with SR-IOV enabled\n");
+		return -EBUSY;
+	}
+
+	ret = vfio_pci_assign_set(vdev);
+	if (ret)
+		return ret;
+	ret = vfio_pci_sriov_init(vdev);
+	if (ret)
+		return ret;
+	ret = vfio_pci_vga_init(vdev);
+	if (ret)
+		goto sriov_exit;
+
+	vfio_pci_probe_power(vdev);
+
+	/* Whatever state it was found in, it starts awake; idle, it sleeps. */
+	vfio_pci_set_power_state(vdev, PCI_D0);
+	dev->driver->pm = &vfio_pci_pm_ops;
+	pm_runtime_allow(dev);
+	if (!vdev->disable_idle_d3)
+		pm_runtime_put(dev);
+
+	ret = vfio_register_group_dev(&vdev->vdev);
+	if (ret)
+		goto power_on;
+	return 0;
+
+power_on:
+	if (!vdev->disable_idle_d3)
+		pm_runtime_get_noresume(dev);
+	pm_runtime_forbid(dev);
+	vfio_pci_vga_exit(vdev);
+sriov_exit:
+	vfio_pci_sriov_exit(vdev);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_register_device);
+
+/**
+ * vfio_pci_core_unregister_device - take a function back from user space
+ * @vdev: the device
+ *
+ * Waits until no user has it open.
+ *
+ * Context: may sleep, for as long as users keep it; in the driver's remove.
+ */
+void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
+{
+	vfio_pci_core_sriov_configure(vdev, 0);
+
+	vfio_unregister_group_dev(&vdev->vdev);
+
+	vfio_pci_sriov_exit(vdev);
+	vfio_pci_vga_exit(vdev);
+
+	if (!vdev->disable_idle_d3)
+		pm_runtime_get_noresume(&vdev->pdev->dev);
+	pm_runtime_forbid(&vdev->pdev->dev);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_unregister_device);
+
+static long vfio_pci_set_irqs_ioctl(struct vfio_pci_core_device *vdev,
+				    void __user *arg)
+{
+	const size_t minsz = offsetofend(struct vfio_irq_set, count);
+	struct vfio_irq_set hdr;
+	size_t data_size = 0;
+	u8 *data = NULL;
+	int ret;
+
+	if (copy_from_user(&hdr, arg, minsz))
+		return -EFAULT;
+
+	ret = vfio_set_irqs_validate_and_prepare(&hdr,
+						 vfio_pci_irq_count(vdev, hdr.index),
+						 VFIO_PCI_NUM_IRQS, &data_size);
+	if (ret)
+		return ret;
+
+	if (data_size) {
+		data = memdup_user(arg + minsz, data_size);
+		if (IS_ERR(data))
+			return PTR_ERR(data);
+	}
+
+	mutex_lock(&vdev->igate);
+	ret = vfio_pci_set_irqs(vdev, hdr.flags, hdr.index, hdr.start,
+				hdr.count, data);
+	mutex_unlock(&vdev->igate);
+	kfree(data);
+	return ret;
+}
+
+static long vfio_pci_reset_ioctl(struct vfio_pci_core_device *vdev)
+{
+	if (!vdev->reset_works)
+		return -EINVAL;
+
+	return vfio_pci_reset_function(vdev, VFIO_PCI_GATE_RESET);
+}
+
+static long vfio_pci_ioeventfd_ioctl(struct vfio_pci_core_device *vdev,
+				     void __user *arg)
+{
+	const size_t minsz = offsetofend(struct vfio_device_ioeventfd, fd);
+	struct vfio_device_ioeventfd io;
+	u32 width;
+
+	if (copy_from_user(&io, arg, minsz))
+		return -EFAULT;
+	if (io.argsz < minsz || (io.flags & ~VFIO_DEVICE_IOEVENTFD_SIZE_MASK))
+		return -EINVAL;
+
+	/* The flag for a width of n bytes is bit log2(n), and worth n. */
+	width = io.flags & VFIO_DEVICE_IOEVENTFD_SIZE_MASK;
+	if (hweight8(width) != 1 || io.fd < -1)
+		return -EINVAL;
+
+	return vfio_pci_ioeventfd(vdev, io.offset, io.data, width, io.fd);
+}
+
+/**
+ * vfio_pci_core_ioctl - &vfio_device_ops.ioctl of vfio-pci devices
+ * @core_vdev: the device
+ * @cmd: VFIO_DEVICE_*
+ * @arg: the user's argument
+ *
+ * Return: what the operation returns, -ENOTTY for one that is not known.
+ * Context: may sleep; the core keeps the device awake.
+ */
+long vfio_pci_core_ioctl(struct vfio_device *core_vdev, unsigned int cmd,
+			 unsigned long arg)
+{
+	struct vfio_pci_core_device *vdev = to_vdev(core_vdev);
+	void __user *uarg = (void __user *)arg;
+
+	switch (cmd) {
+	case VFIO_DEVICE_GET_INFO:
+		return vfio_pci_get_info(vdev, uarg);
+	case VFIO_DEVICE_GET_REGION_INFO:
+		return vfio_pci_get_region_info(vdev, uarg);
+	case VFIO_DEVICE_GET_IRQ_INFO:
+		return vfio_pci_get_irq_info(vdev, uarg);
+	case VFIO_DEVICE_SET_IRQS:
+		return vfio_pci_set_irqs_ioctl(vdev, uarg);
+	case VFIO_DEVICE_RESET:
+		return vfio_pci_reset_ioctl(vdev);
+	case VFIO_DEVICE_GET_PCI_HOT_RESET_INFO:
+		return vfio_pci_get_hot_reset_info(vdev, uarg);
+	case VFIO_DEVICE_PCI_HOT_RESET:
+		return vfio_pci_hot_reset(vdev, uarg);
+	case VFIO_DEVICE_IOEVENTFD:
+		return vfio_pci_ioeventfd_ioctl(vdev, uarg);
+	default:
+		return -ENOTTY;
+	}
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_ioctl);
+
+/**
+ * vfio_pci_core_ioctl_feature - &vfio_device_ops.device_feature of vfio-pci
+ * @device: the device
+ * @flags: VFIO_DEVICE_FEATURE_* with the feature's number
+ * @arg: the feature's data
+ * @argsz: its size
+ *
+ * Return: what the feature returns, -ENOTTY for one that is not known.
+ * Context: may sleep; the core keeps the device awake.
+ */
+int vfio_pci_core_ioctl_feature(struct vfio_device *device, u32 flags,
+				void __user *arg, size_t argsz)
+{
+	struct vfio_pci_core_device *vdev = to_vdev(device);
+	u32 feature = flags & VFIO_DEVICE_FEATURE_MASK;
+
+	switch (feature) {
+	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY:
+	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP:
+	case VFIO_DEVICE_FEATURE_LOW_POWER_EXIT:
+		return vfio_pci_feature_low_power(vdev, feature, flags, arg,
+						  argsz);
+	case VFIO_DEVICE_FEATURE_PCI_VF_TOKEN:
+		return vfio_pci_feature_vf_token(vdev, flags, arg, argsz);
+	default:
+		return -ENOTTY;
+	}
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_ioctl_feature);
+
+static ssize_t vfio_pci_region_rw(struct vfio_pci_core_device *vdev,
+				  char __user *buf, size_t count, loff_t *ppos,
+				  bool iswrite)
+{
+	u64 index = VFIO_PCI_OFFSET_TO_INDEX(*ppos);
+	struct vfio_pci_region *region;
+
+	switch (index) {
+	case VFIO_PCI_CONFIG_REGION_INDEX:
+		return vfio_pci_config_rw(vdev, buf, count, ppos, iswrite);
+	case VFIO_PCI_ROM_REGION_INDEX:
+		if (iswrite)
+			return -EINVAL;
+		fallthrough;
+	case VFIO_PCI_BAR0_REGION_INDEX ... VFIO_PCI_BAR5_REGION_INDEX:
+		return vfio_pci_bar_rw(vdev, buf, count, ppos, iswrite);
+	case VFIO_PCI_VGA_REGION_INDEX:
+		return vfio_pci_vga_rw(vdev, buf, count, ppos, iswrite);
+	default:
+		region = vfio_pci_find_region(vdev, index);
+		if (!region)
+			return -EINVAL;
+		return region->ops->rw(vdev, buf, count, ppos, iswrite);
+	}
+}
+
+static ssize_t vfio_pci_rw(struct vfio_pci_core_device *vdev, char __user *buf,
+			   size_t count, loff_t *ppos, bool iswrite)
+{
+	struct device *dev = &vdev->pdev->dev;
+	u64 index = VFIO_PCI_OFFSET_TO_INDEX(*ppos);
+	ssize_t ret;
+
+	if (index >= VFIO_PCI_NUM_REGIONS + vdev->num_regions)
+		return -EINVAL;
+	if (!count)
+		return 0;
+
+	ret = pm_runtime_resume_and_get(dev);
+	if (ret) {
+		pci_info_ratelimited(vdev->pdev, "runtime resume failed %zd\n",
+				     ret);
+		return -EIO;
+	}
+
+	ret = vfio_pci_region_rw(vdev, buf, count, ppos, iswrite);
+	pm_runtime_put(dev);
+	return ret;
+}
+
+/**
+ * vfio_pci_core_read - &vfio_device_ops.read of vfio-pci devices
+ * @core_vdev: the device
+ * @buf: the user's buffer
+ * @count: bytes wanted
+ * @ppos: place in the device file: region index and offset
+ *
+ * Return: bytes read; -EINVAL for a region that does not exist or an offset
+ * that is not in it; -EIO where its memory is not there; -EFAULT.
+ * Context: may sleep and fault.
+ */
+ssize_t vfio_pci_core_read(struct vfio_device *core_vdev, char __user *buf,
+			   size_t count, loff_t *ppos)
+{
+	return vfio_pci_rw(to_vdev(core_vdev), buf, count, ppos, false);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_read);
+
+/**
+ * vfio_pci_core_write - &vfio_device_ops.write of vfio-pci devices
+ * @core_vdev: the device
+ * @buf: the user's buffer
+ * @count: bytes to write
+ * @ppos: place in the device file: region index and offset
+ *
+ * Return: as vfio_pci_core_read(); the ROM cannot be written.
+ * Context: may sleep and fault.
+ */
+ssize_t vfio_pci_core_write(struct vfio_device *core_vdev,
+			    const char __user *buf, size_t count, loff_t *ppos)
+{
+	return vfio_pci_rw(to_vdev(core_vdev), (char __user *)buf, count, ppos,
+			   true);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_write);
+
+/**
+ * vfio_pci_core_request - &vfio_device_ops.request of vfio-pci devices
+ * @core_vdev: the device
+ * @count: how often the user was asked before
+ *
+ * Context: may sleep.
+ */
+void vfio_pci_core_request(struct vfio_device *core_vdev, unsigned int count)
+{
+	struct vfio_pci_core_device *vdev = to_vdev(core_vdev);
+
+	if (vfio_pci_signal_request(vdev)) {
+		if (!(count % 10))
+			pci_notice_ratelimited(vdev->pdev,
+					       "Relaying device request to user (#%u)\n",
+					       count);
+	} else if (!count) {
+		pci_warn(vdev->pdev,
+			 "No device request channel registered, blocked until released by user\n");
+	}
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_request);
+
+/**
+ * vfio_pci_core_match - &vfio_device_ops.match of vfio-pci devices
+ * @core_vdev: the device
+ * @buf: what the user asked for: the PCI address, which " vf_token=UUID" may
+ *	follow
+ *
+ * Return: 1 for this device, 0 for another, -EINVAL for options that are not
+ * known, what vfio_pci_vf_token_check() returns.
+ * Context: may sleep.
+ */
+int vfio_pci_core_match(struct vfio_device *core_vdev, char *buf)
+{
+	static const char option[] = " vf_token=";
+	struct vfio_pci_core_device *vdev = to_vdev(core_vdev);
+	const char *name = pci_name(vdev->pdev);
+	uuid_t token, *given = NULL;
+	int ret;
+
+	if (!str_has_prefix(buf, name))
+		return 0;
+
+	buf += strlen(name);
+	if (*buf && *buf != ' ')
+		return 0;
+
+	while (*buf) {
+		if (given || !str_has_prefix(buf, option))
+			return -EINVAL;
+		buf += strlen(option);
+		ret = uuid_parse(buf, &token);
+		if (ret)
+			return ret;
+		buf += UUID_STRING_LEN;
+		given = &token;
+	}
+
+	ret = vfio_pci_vf_token_check(vdev, given);
+	return ret ?: 1;
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_match);
+
+/**
+ * vfio_pci_core_aer_err_detected - tell the user of a PCIe error
+ * @pdev: the function
+ * @state: whether it can still be reached
+ *
+ * Return: PCI_ERS_RESULT_CAN_RECOVER: what recovers it is the user's decision.
+ * Context: may sleep.
+ */
+pci_ers_result_t vfio_pci_core_aer_err_detected(struct pci_dev *pdev,
+						pci_channel_state_t state)
+{
+	struct vfio_pci_core_device *vdev = dev_get_drvdata(&pdev->dev);
+
+	vfio_pci_signal_error(vdev);
+	return PCI_ERS_RESULT_CAN_RECOVER;
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_aer_err_detected);
+
+const struct pci_error_handlers vfio_pci_core_err_handlers = {
+	.error_detected = vfio_pci_core_aer_err_detected,
+};
+EXPORT_SYMBOL_GPL(vfio_pci_core_err_handlers);
+
+static int __init vfio_pci_core_module_init(void)
+{
+	return vfio_pci_config_module_init();
+}
+
+static void __exit vfio_pci_core_module_exit(void)
+{
+	vfio_pci_config_module_exit();
+}
+
+module_init(vfio_pci_core_module_init);
+module_exit(vfio_pci_core_module_exit);
+
+MODULE_DESCRIPTION("core driver for VFIO based PCI devices");
+MODULE_AUTHOR("The VFIO stack project");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * First open and last close: making a function usable, and leaving nothing of
+ * its user behind. Both run under dev_set->lock.
+ */
+#include <linux/eventfd.h>
+#include <linux/pci.h>
+#include <linux/pm_runtime.h>
+#include <linux/vgaarb.h>
+
+#include "vfio_pci_priv.h"
+
+static bool nointxmask;
+static bool disable_vga;
+static bool disable_idle_d3;
+
+/**
+ * vfio_pci_core_set_params - module parameters of vfio-pci that the core obeys
+ * @is_nointxmask: do not use INTx disable (PCI 2.3), mask at the host's
+ *	interrupt controller
+ * @is_disable_vga: do not offer the legacy VGA ranges
+ * @is_disable_idle_d3: leave devices that nobody has open in D0
+ *
+ * Context: before any device is registered.
+ */
+void vfio_pci_core_set_params(bool is_nointxmask, bool is_disable_vga,
+			      bool is_disable_idle_d3)
+{
+	nointxmask = is_nointxmask;
+	disable_vga = is_disable_vga;
+	disable_idle_d3 = is_disable_idle_d3;
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_set_params);
+
+bool vfio_pci_vga_disabled(void)
+{
+	return IS_ENABLED(CONFIG_VFIO_PCI_VGA) ? disable_vga : true;
+}
+
+bool vfio_pci_idle_d3_disabled(void)
+{
+	return disable_idle_d3;
+}
+
+/*
+ * Intel's X710 family and X550 report INTx they cannot signal or mask: their
+ * users get MSI-X only.
+ */
+static bool vfio_pci_has_broken_intx(struct pci_dev *pdev)
+{
+	static const struct {
+		u16 first, last;
+	} intel[] = {
+		{ 0x1563, 0x1563 },
+		{ 0x1572, 0x1572 },
+		{ 0x1574, 0x1574 },
+		{ 0x1580, 0x1581 },
+		{ 0x1583, 0x158b },
+		{ 0x37d0, 0x37d2 },
+	};
+	int i;
+
+	if (pdev->vendor != PCI_VENDOR_ID_INTEL)
+		return false;
+
+	for (i = 0; i < ARRAY_SIZE(intel); i++)
+		if (pdev->device >= intel[i].first &&
+		    pdev->device <= intel[i].last)
+			return true;
+	return false;
+}
+
+/* How INTx is to be masked, and with the line quiet to begin with. */
+static void vfio_pci_probe_intx(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	u16 cmd;
+
+	if (!nointxmask) {
+		if (vfio_pci_has_broken_intx(pdev)) {
+			pci_info(pdev, "Masking broken INTx support\n");
+			vdev->nointx = true;
+			pci_intx(pdev, 0);
+		} else {
+			vdev->pci_2_3 = pci_intx_mask_supported(pdev);
+		}
+	}
+
+	pci_read_config_word(pdev, PCI_COMMAND, &cmd);
+	if (vdev->pci_2_3 && (cmd & PCI_COMMAND_INTX_DISABLE))
+		pci_write_config_word(pdev, PCI_COMMAND,
+				      cmd & ~PCI_COMMAND_INTX_DISABLE);
+}
+
+/* Where the MSI-X table is (PCIe r6.0, 7.7.2): the user must not write it. */
+static void vfio_pci_probe_msix(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	u32 table;
+	u16 flags;
+
+	vdev->msix_bar = 0xff;
+	vdev->has_dyn_msix = false;
+	if (!pdev->msix_cap)
+		return;
+
+	pci_read_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, &flags);
+	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_TABLE, &table);
+	vdev->msix_bar = table & PCI_MSIX_TABLE_BIR;
+	vdev->msix_offset = table & PCI_MSIX_TABLE_OFFSET;
+	vdev->msix_size = ((flags & PCI_MSIX_FLAGS_QSIZE) + 1) *
+			  PCI_MSIX_ENTRY_SIZE;
+	vdev->has_dyn_msix = pci_msix_can_alloc_dyn(pdev);
+}
+
+/**
+ * vfio_pci_core_enable - first open: make the function usable
+ * @vdev: the device
+ *
+ * The function is awake, enabled, reset where it can be, and its
+ * configuration space is ready to be read by the user; a driver that has more
+ * to do does it now and calls vfio_pci_core_finish_enable().
+ *
+ * Return: 0; -EAGAIN where the device's lock is contended, as a removal in
+ * progress does; or what waking, enabling or allocating returns.
+ * Context: may sleep; dev_set->lock is held.
+ */
+int vfio_pci_core_enable(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	int ret;
+
+	if (!vdev->disable_idle_d3) {
+		ret = pm_runtime_resume_and_get(&pdev->dev);
+		if (ret < 0)
+			return ret;
+	}
+
+	/* No DMA before the user turns it on. */
+	pci_clear_master(pdev);
+	ret = pci_enable_device(pdev);
+	if (ret)
+		goto put_power;
+
+	ret = pci_try_reset_function(pdev);
+	if (ret == -EAGAIN)
+		goto disable;
+	vdev->reset_works = !ret;
+
+	pci_save_state(pdev);
+	vdev->pci_saved_state = pci_store_saved_state(pdev);
+	if (!vdev->pci_saved_state)
+		pci_dbg(pdev, "no memory to save the initial state\n");
+
+	vfio_pci_probe_intx(vdev);
+	vfio_pci_probe_msix(vdev);
+	vdev->has_vga = vfio_pci_is_vga(pdev) && !vfio_pci_vga_disabled();
+
+	ret = vfio_pci_zdev_open_device(vdev);
+	if (ret)
+		goto free_state;
+
+	ret = vfio_pci_config_init(vdev);
+	if (ret)
+		goto close_zdev;
+
+	return 0;
+
+close_zdev:
+	vfio_pci_zdev_close_device(vdev);
+free_state:
+	kfree(vdev->pci_saved_state);
+	vdev->pci_saved_state = NULL;
+disable:
+	pci_disable_device(pdev);
+put_power:
+	if (!vdev->disable_idle_d3)
+		pm_runtime_put(&pdev->dev);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_enable);
+
+/**
+ * vfio_pci_core_finish_enable - first open: let the user in
+ * @vdev: the device
+ *
+ * Context: may sleep; dev_set->lock is held; last step of open_device, which
+ * cannot fail any more.
+ */
+void vfio_pci_core_finish_enable(struct vfio_pci_core_device *vdev)
+{
+	vfio_pci_mmap_probe(vdev);
+	vfio_pci_vf_token_use(vdev);
+	vfio_pci_eeh_open(vdev);
+
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_ENABLE);
+	vdev->gate_holds &= ~VFIO_PCI_HOLD_NOT_OPEN;
+	vfio_pci_gate_open(vdev);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_finish_enable);
+
+/*
+ * Give back the state that the function had before its user. Where the
+ * function can be reset alone and its lock is free, it is reset here; else
+ * needs_reset stays set for vfio_pci_reset_unused_set(). The lock is only
+ * tried: a removal holds it and waits for this close.
+ */
+static void vfio_pci_restore_function(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+
+	vdev->needs_reset = true;
+	if (pci_load_and_free_saved_state(pdev, &vdev->pci_saved_state)) {
+		pci_info(pdev, "Couldn't reload saved state\n");
+		if (!vdev->reset_works)
+			return;
+		pci_save_state(pdev);
+	}
+
+	/* Quiet: no DMA, no decoding, no interrupt while it is reset. */
+	pci_write_config_word(pdev, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE);
+
+	if (vdev->reset_works && pci_dev_trylock(pdev)) {
+		if (!__pci_reset_function_locked(pdev))
+			vdev->needs_reset = false;
+		pci_dev_unlock(pdev);
+	}
+	pci_restore_state(pdev);
+}
+
+/**
+ * vfio_pci_core_disable - last close: undo vfio_pci_core_enable()
+ * @vdev: the device
+ *
+ * Context: may sleep; dev_set->lock is held; no file and no mapping of the
+ * device is left. Drivers whose open_device failed after
+ * vfio_pci_core_enable() call it, too.
+ */
+void vfio_pci_core_disable(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+
+	lockdep_assert_held(&vdev->vdev.dev_set->lock);
+
+	/* Low power ends first: what follows needs the function awake. */
+	vfio_pci_low_power_leave(vdev);
+	pm_runtime_resume(&pdev->dev);
+
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_DISABLE);
+	vdev->gate_holds |= VFIO_PCI_HOLD_NOT_OPEN;
+	vfio_pci_set_power_state(vdev, PCI_D0);
+	vfio_pci_gate_open(vdev);
+
+	pci_clear_master(pdev);
+	vfio_pci_irqs_release(vdev);
+	vfio_pci_ioeventfds_release(vdev);
+	vfio_pci_regions_release(vdev);
+	vfio_pci_config_free(vdev);
+	vfio_pci_barmaps_release(vdev);
+	vfio_pci_mmap_release(vdev);
+	vfio_pci_zdev_close_device(vdev);
+
+	vfio_pci_restore_function(vdev);
+	pci_disable_device(pdev);
+
+	vfio_pci_reset_unused_set(vdev->vdev.dev_set);
+
+	if (!vdev->disable_idle_d3)
+		pm_runtime_put(&pdev->dev);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_disable);
+
+/**
+ * vfio_pci_core_close_device - &vfio_device_ops.close_device of vfio-pci
+ * @core_vdev: the device
+ *
+ * Context: may sleep; dev_set->lock is held.
+ */
+void vfio_pci_core_close_device(struct vfio_device *core_vdev)
+{
+	struct vfio_pci_core_device *vdev =
+		container_of(core_vdev, struct vfio_pci_core_device, vdev);
+
+	vfio_pci_vf_token_unuse(vdev);
+	vfio_pci_eeh_release(vdev);
+	vfio_pci_core_disable(vdev);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_close_device);

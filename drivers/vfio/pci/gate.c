@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The gate in front of a device's memory.
+ *
+ * A BAR is read and written by CPUs through page tables, and by the kernel for
+ * a user: read(), write(), ioeventfd. It answers only while the function
+ * decodes memory, is in D0, is not being reset and is still on the bus. An
+ * access at any other time ends as a machine check on some platforms and as
+ * all ones on the rest, so nobody may be able to make one.
+ *
+ * vdev->gate_open says whether the memory is there. It is written under
+ * memory_lock held for write and read under memory_lock held for read, by
+ * everyone who is about to touch device memory or to make it reachable: a
+ * reader holds the lock until its access is over, which is how closing the
+ * gate waits for it.
+ *
+ * Closing, in this order:
+ *  1. take memory_lock for write: accesses that are under way end, no new one
+ *     begins, and no fault can put a page table entry in;
+ *  2. clear gate_open, for those who come once the lock is free again;
+ *  3. zap the BARs' range of the device's inode: it finds every mapping in
+ *     every process, because every open file of the device maps through that
+ *     inode.
+ * The caller then does to the device whatever it closed the gate for, holding
+ * the lock. Opening looks at the hardware again instead of assuming what the
+ * caller did: a reset may leave decoding off, a power state write may fail.
+ * So closer and opener need no knowledge of each other, nesting reasons to
+ * stay closed cannot get lost, and a gate that has nothing to let in stays
+ * closed. Mappings come back by faulting.
+ *
+ * What no register shows is kept in gate_holds: while any bit of it is set the
+ * gate stays closed whatever the hardware says. The bits are changed between
+ * close and open.
+ *
+ * Locks: dev_set->lock, then mmap_lock, then memory_lock, then what the zap
+ * takes. memory_lock is never held around a copy to or from user memory: the
+ * page may be a BAR of this device, whose fault takes the lock again. To hold
+ * the lock of several devices, close the first and try_close the others; who
+ * fails opens what it has and reports -EBUSY.
+ */
+#include <linux/pci.h>
+#include <linux/rwsem.h>
+
+#include "vfio_pci_priv.h"
+
+static const char * const gate_causes[] = {
+	[VFIO_PCI_GATE_ENABLE] = "first open",
+	[VFIO_PCI_GATE_DISABLE] = "last close",
+	[VFIO_PCI_GATE_COMMAND] = "command register",
+	[VFIO_PCI_GATE_POWER] = "power state",
+	[VFIO_PCI_GATE_RESET] = "function reset",
+	[VFIO_PCI_GATE_FLR] = "function level reset by config write",
+	[VFIO_PCI_GATE_HOT_RESET] = "hot reset",
+	[VFIO_PCI_GATE_LOW_POWER] = "low power",
+};
+
+/*
+ * A VF has no memory enable of its own: the PF's SR-IOV capability turns the
+ * memory of all its VFs on (PCIe r6.0, 9.3.3.3.1).
+ */
+static bool vfio_pci_decodes_memory(struct pci_dev *pdev)
+{
+	u16 cmd;
+
+	if (pdev->no_command_memory)
+		return true;
+
+	pci_read_config_word(pdev, PCI_COMMAND, &cmd);
+	return !PCI_POSSIBLE_ERROR(cmd) && (cmd & PCI_COMMAND_MEMORY);
+}
+
+static bool vfio_pci_memory_is_there(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+
+	return !vdev->gate_holds && pdev->current_state == PCI_D0 &&
+	       !pci_dev_is_disconnected(pdev) && vfio_pci_decodes_memory(pdev);
+}
+
+/* memory_lock is held for write. */
+static void vfio_pci_gate_cut_readers(struct vfio_pci_core_device *vdev,
+				      enum vfio_pci_gate_cause cause)
+{
+	if (!vdev->gate_open)
+		return;
+
+	pci_dbg(vdev->pdev, "gate closed: %s\n", gate_causes[cause]);
+	vdev->gate_open = false;
+	vfio_pci_zap_bars(vdev);
+}
+
+/**
+ * vfio_pci_gate_close - cut every reader off from device memory
+ * @vdev: the device
+ * @cause: why
+ *
+ * Context: may sleep; takes memory_lock for write and returns with it held.
+ */
+void vfio_pci_gate_close(struct vfio_pci_core_device *vdev,
+			 enum vfio_pci_gate_cause cause)
+{
+	down_write(&vdev->memory_lock);
+	vfio_pci_gate_cut_readers(vdev, cause);
+}
+
+/**
+ * vfio_pci_gate_try_close - close the gate of one more device
+ * @vdev: the device
+ * @cause: why
+ *
+ * For callers that hold another device's memory_lock already.
+ *
+ * Return: false, with nothing done, where the lock is contended.
+ */
+bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
+			     enum vfio_pci_gate_cause cause)
+{
+	if (!down_write_trylock(&vdev->memory_lock))
+		return false;
+
+	vfio_pci_gate_cut_readers(vdev, cause);
+	return true;
+}
+
+/**
+ * vfio_pci_gate_open - let the readers in again if the memory is there
+ * @vdev: the device
+ *
+ * Context: memory_lock is held for write and dropped.
+ */
+void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
+{
+	vdev->gate_open = vfio_pci_memory_is_there(vdev);
+	up_write(&vdev->memory_lock);
+}
+
+/**
+ * vfio_pci_gate_is_open - may device memory be touched?
+ * @vdev: the device
+ *
+ * Context: memory_lock is held, and the answer is good until it is dropped.
+ */
+bool vfio_pci_gate_is_open(struct vfio_pci_core_device *vdev)
+{
+	lockdep_assert_held(&vdev->memory_lock);
+	return vdev->gate_open;
+}
+
+/**
+ * vfio_pci_gate_force_decode - make memory decode for the kernel's own use
+ * @vdev: the device, in D0
+ *
+ * The MSI-X table and the ROM are in device memory, and the kernel has to reach
+ * them for a user who has switched decoding off. The gate stays as it is: a
+ * user gains nothing.
+ *
+ * Return: the command register to give back to vfio_pci_gate_restore_decode().
+ * Context: may sleep; takes memory_lock for write and returns with it held.
+ */
+u16 vfio_pci_gate_force_decode(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	u16 cmd;
+
+	down_write(&vdev->memory_lock);
+	pci_read_config_word(pdev, PCI_COMMAND, &cmd);
+	if (!(cmd & PCI_COMMAND_MEMORY))
+		pci_write_config_word(pdev, PCI_COMMAND,
+				      cmd | PCI_COMMAND_MEMORY);
+	return cmd;
+}
+
+/**
+ * vfio_pci_gate_restore_decode - undo vfio_pci_gate_force_decode()
+ * @vdev: the device
+ * @cmd: what that returned
+ *
+ * Context: drops memory_lock.
+ */
+void vfio_pci_gate_restore_decode(struct vfio_pci_core_device *vdev, u16 cmd)
+{
+	if (!(cmd & PCI_COMMAND_MEMORY))
+		pci_write_config_word(vdev->pdev, PCI_COMMAND, cmd);
+	up_write(&vdev->memory_lock);
+}

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Moving data between device memory (or ports) and a user's buffer.
+ *
+ * The user's page may be a mapping of the very device, and a fault on it takes
+ * memory_lock: so data goes through a kernel buffer, and memory_lock is held
+ * only between the buffer and the device. One hold covers at most IO_CHUNK
+ * bytes, which bounds how long someone who closes the gate has to wait.
+ *
+ * The device sees naturally aligned accesses of 8, 4, 2 and 1 byte in rising
+ * order, the widest that position and remaining length allow. Bytes keep their
+ * places: a value is not converted between the device and the buffer.
+ */
+#include <linux/align.h>
+#include <linux/minmax.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "vfio_pci_priv.h"
+
+/* Also the alignment of the pieces, so that none splits a wide access. */
+#define IO_CHUNK	SZ_4K
+/* What fits on the stack; registers are nearly always read this way. */
+#define IO_SMALL	64
+
+#ifdef __BIG_ENDIAN
+#define raw_ioread16	ioread16be
+#define raw_ioread32	ioread32be
+#define raw_ioread64	ioread64be
+#define raw_iowrite16	iowrite16be
+#define raw_iowrite32	iowrite32be
+#define raw_iowrite64	iowrite64be
+#else
+#define raw_ioread16	ioread16
+#define raw_ioread32	ioread32
+#define raw_ioread64	ioread64
+#define raw_iowrite16	iowrite16
+#define raw_iowrite32	iowrite32
+#define raw_iowrite64	iowrite64
+#endif
+#define raw_ioread8	ioread8
+#define raw_iowrite8	iowrite8
+
+/* With @test_mem, memory_lock is taken and the gate has to be open. */
+static int vfio_pci_io_begin(struct vfio_pci_core_device *vdev, bool test_mem)
+{
+	if (!test_mem)
+		return 0;
+
+	down_read(&vdev->memory_lock);
+	if (vfio_pci_gate_is_open(vdev))
+		return 0;
+
+	up_read(&vdev->memory_lock);
+	return -EIO;
+}
+
+static void vfio_pci_io_end(struct vfio_pci_core_device *vdev, bool test_mem)
+{
+	if (test_mem)
+		up_read(&vdev->memory_lock);
+}
+
+#define VFIO_PCI_IO_ACCESSORS(size)					\
+int vfio_pci_core_ioread##size(struct vfio_pci_core_device *vdev,	\
+			       bool test_mem, u##size *val,		\
+			       void __iomem *io)			\
+{									\
+	int ret = vfio_pci_io_begin(vdev, test_mem);			\
+									\
+	if (!ret) {							\
+		*val = raw_ioread##size(io);				\
+		vfio_pci_io_end(vdev, test_mem);			\
+	}								\
+	return ret;							\
+}									\
+EXPORT_SYMBOL_GPL(vfio_pci_core_ioread##size);				\
+									\
+int vfio_pci_core_iowrite##size(struct vfio_pci_core_device *vdev,	\
+				bool test_mem, u##size val,		\
+				void __iomem *io)			\
+{									\
+	int ret = vfio_pci_io_begin(vdev, test_mem);			\
+									\
+	if (!ret) {							\
+		raw_iowrite##size(val, io);				\
+		vfio_pci_io_end(vdev, test_mem);			\
+	}								\
+	return ret;							\
+}									\
+EXPORT_SYMBOL_GPL(vfio_pci_core_iowrite##size)
+
+VFIO_PCI_IO_ACCESSORS(8);
+VFIO_PCI_IO_ACCESSORS(16);
+VFIO_PCI_IO_ACCESSORS(32);
+#ifdef ioread64
+VFIO_PCI_IO_ACCESSORS(64);
+#endif
+
+static size_t vfio_pci_io_width(loff_t off, size_t count, size_t max_width)
+{
+	size_t width = max_width;
+
+	while (width > count || !IS_ALIGNED(off, width))
+		width >>= 1;
+	return width;
+}
+
+static void vfio_pci_io_read_chunk(void __iomem *io, void *buf, loff_t off,
+				   size_t count, size_t max_width)
+{
+	while (count) {
+		size_t width = vfio_pci_io_width(off, count, max_width);
+
+		switch (width) {
+#ifdef ioread64
+		case 8:
+			*(u64 *)buf = raw_ioread64(io + off);
+			break;
+#endif
+		case 4:
+			*(u32 *)buf = raw_ioread32(io + off);
+			break;
+		case 2:
+			*(u16 *)buf = raw_ioread16(io + off);
+			break;
+		default:
+			*(u8 *)buf = raw_ioread8(io + off);
+		}
+		buf += width;
+		off += width;
+		count -= width;
+	}
+}
+
+static void vfio_pci_io_write_chunk(void __iomem *io, const void *buf,
+				    loff_t off, size_t count, size_t max_width)
+{
+	while (count) {
+		size_t width = vfio_pci_io_width(off, count, max_width);
+
+		switch (width) {
+#ifdef iowrite64
+		case 8:
+			raw_iowrite64(*(u64 *)buf, io + off);
+			break;
+#endif
+		case 4:
+			raw_iowrite32(*(u32 *)buf, io + off);
+			break;
+		case 2:
+			raw_iowrite16(*(u16 *)buf, io + off);
+			break;
+		default:
+			raw_iowrite8(*(u8 *)buf, io + off);
+		}
+		buf += width;
+		off += width;
+		count -= width;
+	}
+}
+
+/* One piece that touches nothing excluded, through the kernel buffer @buf. */
+static int vfio_pci_io_chunk(struct vfio_pci_core_device *vdev, bool test_mem,
+			     void __iomem *io, void *buf, char __user *user,
+			     loff_t off, size_t count, bool iswrite,
+			     size_t max_width)
+{
+	int ret;
+
+	if (iswrite && copy_from_user(buf, user, count))
+		return -EFAULT;
+
+	ret = vfio_pci_io_begin(vdev, test_mem);
+	if (ret)
+		return ret;
+
+	if (iswrite)
+		vfio_pci_io_write_chunk(io, buf, off, count, max_width);
+	else
+		vfio_pci_io_read_chunk(io, buf, off, count, max_width);
+	vfio_pci_io_end(vdev, test_mem);
+
+	if (!iswrite && copy_to_user(user, buf, count))
+		return -EFAULT;
+	return 0;
+}
+
+/* The excluded range reads as all ones and ignores writes. */
+static int vfio_pci_io_excluded(char __user *user, size_t count, bool iswrite)
+{
+	static const u8 ones[16] = { [0 ... 15] = 0xff };
+
+	while (!iswrite && count) {
+		size_t part = min(count, sizeof(ones));
+
+		if (copy_to_user(user, ones, part))
+			return -EFAULT;
+		user += part;
+		count -= part;
+	}
+	return 0;
+}
+
+/**
+ * vfio_pci_core_do_io_rw - read or write device memory or ports for a user
+ * @vdev: the device
+ * @test_mem: @io is memory: fail with -EIO unless the gate is open
+ * @io: where the region is mapped
+ * @buf: the user's buffer
+ * @off: offset in the region, in bytes
+ * @count: bytes to move; the caller has checked that they are in the region
+ * @x_start: first byte of a range that must not be touched
+ * @x_end: the byte behind that range; not above @x_start where there is none
+ * @iswrite: from the user to the device
+ * @max_width: widest access the device takes
+ *
+ * The range not to be touched reads as all ones and swallows writes.
+ *
+ * Return: bytes moved, which is @count, or -EIO, -EFAULT or -ENOMEM.
+ * Context: may sleep and fault; memory_lock is not held.
+ */
+ssize_t vfio_pci_core_do_io_rw(struct vfio_pci_core_device *vdev, bool test_mem,
+			       void __iomem *io, char __user *buf,
+			       loff_t off, size_t count, size_t x_start,
+			       size_t x_end, bool iswrite,
+			       enum vfio_pci_io_width max_width)
+{
+	u64 small[IO_SMALL / sizeof(u64)];
+	void *chunk = small;
+	size_t done = 0;
+	ssize_t ret = 0;
+
+#ifndef ioread64
+	max_width = min(max_width, VFIO_PCI_IO_WIDTH_4);
+#endif
+	if (count > sizeof(small)) {
+		chunk = kmalloc(min_t(size_t, count, IO_CHUNK), GFP_KERNEL);
+		if (!chunk)
+			return -ENOMEM;
+	}
+
+	while (done < count) {
+		size_t part = min_t(size_t, count - done,
+				    IO_CHUNK - (off & (IO_CHUNK - 1)));
+
+		if (off >= x_start && off < x_end) {
+			part = min_t(size_t, count - done, x_end - off);
+			ret = vfio_pci_io_excluded(buf + done, part, iswrite);
+		} else {
+			if (off < x_start)
+				part = min_t(size_t, part, x_start - off);
+			ret = vfio_pci_io_chunk(vdev, test_mem, io, chunk,
+						buf + done, off, part, iswrite,
+						max_width);
+		}
+		if (ret)
+			break;
+
+		done += part;
+		off += part;
+	}
+
+	if (chunk != small)
+		kfree(chunk);
+	return ret ?: done;
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_do_io_rw);
+
+/**
+ * vfio_pci_core_range_intersect_range - where two ranges overlap
+ * @buf_start: first byte of a buffer's range
+ * @buf_cnt: its length
+ * @reg_start: first byte of a register's range
+ * @reg_cnt: its length
+ * @buf_offset: set to where in the buffer the overlap begins
+ * @intersect_count: set to the overlap's length
+ * @register_offset: set to where in the register the overlap begins
+ *
+ * All in bytes. What is set is valid only where there is an overlap.
+ *
+ * Return: true if there is one.
+ */
+bool vfio_pci_core_range_intersect_range(loff_t buf_start, size_t buf_cnt,
+					 loff_t reg_start, size_t reg_cnt,
+					 loff_t *buf_offset,
+					 size_t *intersect_count,
+					 size_t *register_offset)
+{
+	loff_t start = max(buf_start, reg_start);
+	loff_t end = min_t(loff_t, buf_start + buf_cnt, reg_start + reg_cnt);
+
+	if (start >= end)
+		return false;
+
+	*buf_offset = start - buf_start;
+	*register_offset = start - reg_start;
+	*intersect_count = end - start;
+	return true;
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_range_intersect_range);

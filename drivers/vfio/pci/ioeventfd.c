@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ioeventfd: a write to a BAR that the kernel makes when an eventfd is
+ * signalled, for a hypervisor whose guest rings a doorbell.
+ *
+ * The eventfd wakes us in atomic context. If memory_lock can be had without
+ * waiting the write is made there and then, else by the virqfd's worker. With
+ * the gate closed the write goes nowhere, as it would in hardware.
+ *
+ * ioeventfds_lock covers the list. An entry is freed after its virqfd was
+ * disabled, which waits for the worker; the BAR stays mapped until the last
+ * close, after the list is empty.
+ */
+#include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/nospec.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+
+#include "vfio_pci_priv.h"
+
+/* Each is a wait queue entry, a work item and memory on a user's behalf. */
+#define VFIO_PCI_IOEVENTFDS_MAX	1000
+
+/**
+ * struct vfio_pci_ioeventfd - one such write
+ * @next: in the device's ioeventfds_list
+ * @vdev: the device
+ * @virqfd: the eventfd's hold on us
+ * @addr: where, in the mapped BAR
+ * @data: what
+ * @pos: where, in the BAR
+ * @bar: which BAR
+ * @count: width in bytes
+ * @gated: the BAR is memory, not I/O ports
+ */
+struct vfio_pci_ioeventfd {
+	struct list_head next;
+	struct vfio_pci_core_device *vdev;
+	struct virqfd *virqfd;
+	void __iomem *addr;
+	u64 data;
+	u64 pos;
+	unsigned int bar;
+	int count;
+	bool gated;
+};
+
+/* For a memory BAR, memory_lock is held for read. */
+static void vfio_pci_ioeventfd_write(struct vfio_pci_ioeventfd *io)
+{
+	struct vfio_pci_core_device *vdev = io->vdev;
+
+	if (io->gated && !vfio_pci_gate_is_open(vdev)) {
+		pci_notice_ratelimited(vdev->pdev,
+				       "ioeventfd write to BAR %u+%#llx dropped: memory is off\n",
+				       io->bar, io->pos);
+		return;
+	}
+
+	switch (io->count) {
+	case 1:
+		vfio_pci_core_iowrite8(vdev, false, io->data, io->addr);
+		break;
+	case 2:
+		vfio_pci_core_iowrite16(vdev, false, io->data, io->addr);
+		break;
+	case 4:
+		vfio_pci_core_iowrite32(vdev, false, io->data, io->addr);
+		break;
+	case 8:
+		vfio_pci_core_iowrite64(vdev, false, io->data, io->addr);
+		break;
+	}
+}
+
+/* Returns 1 where the worker has to do it. */
+static int vfio_pci_ioeventfd_handler(void *opaque, void *unused)
+{
+	struct vfio_pci_ioeventfd *io = opaque;
+
+	if (io->gated && !down_read_trylock(&io->vdev->memory_lock))
+		return 1;
+
+	vfio_pci_ioeventfd_write(io);
+	if (io->gated)
+		up_read(&io->vdev->memory_lock);
+	return 0;
+}
+
+/* Only ever a memory BAR: nothing else makes the handler give up. */
+static void vfio_pci_ioeventfd_thread(void *opaque, void *unused)
+{
+	struct vfio_pci_ioeventfd *io = opaque;
+
+	down_read(&io->vdev->memory_lock);
+	vfio_pci_ioeventfd_write(io);
+	up_read(&io->vdev->memory_lock);
+}
+
+static void vfio_pci_ioeventfd_free(struct vfio_pci_core_device *vdev,
+				    struct vfio_pci_ioeventfd *io)
+{
+	vfio_virqfd_disable(&io->virqfd);
+	list_del(&io->next);
+	vdev->ioeventfds_nr--;
+	kfree(io);
+}
+
+static struct vfio_pci_ioeventfd *
+vfio_pci_ioeventfd_find(struct vfio_pci_core_device *vdev, unsigned int bar,
+			u64 pos, u64 data, int count)
+{
+	struct vfio_pci_ioeventfd *io;
+
+	list_for_each_entry(io, &vdev->ioeventfds_list, next) {
+		if (io->bar == bar && io->pos == pos && io->data == data &&
+		    io->count == count)
+			return io;
+	}
+
+	return NULL;
+}
+
+static int vfio_pci_ioeventfd_add(struct vfio_pci_core_device *vdev,
+				  unsigned int bar, u64 pos, u64 data,
+				  int count, int fd)
+{
+	struct vfio_pci_ioeventfd *io;
+	int ret;
+
+	if (vdev->ioeventfds_nr >= VFIO_PCI_IOEVENTFDS_MAX) {
+		pci_notice_ratelimited(vdev->pdev,
+				       "no more than %d ioeventfds\n",
+				       VFIO_PCI_IOEVENTFDS_MAX);
+		return -ENOSPC;
+	}
+
+	io = kzalloc(sizeof(*io), GFP_KERNEL_ACCOUNT);
+	if (!io)
+		return -ENOMEM;
+
+	io->vdev = vdev;
+	io->addr = vdev->barmap[bar] + pos;
+	io->data = data;
+	io->pos = pos;
+	io->bar = bar;
+	io->count = count;
+	io->gated = pci_resource_flags(vdev->pdev, bar) & IORESOURCE_MEM;
+
+	ret = vfio_virqfd_enable(io, vfio_pci_ioeventfd_handler,
+				 vfio_pci_ioeventfd_thread, NULL, &io->virqfd,
+				 fd);
+	if (ret) {
+		kfree(io);
+		return ret;
+	}
+
+	list_add(&io->next, &vdev->ioeventfds_list);
+	vdev->ioeventfds_nr++;
+	return 0;
+}
+
+/**
+ * vfio_pci_ioeventfd - VFIO_DEVICE_IOEVENTFD
+ * @vdev: the device
+ * @offset: of the write, in the device file
+ * @data: value to write
+ * @count: its width: 1, 2, 4 or 8
+ * @fd: an eventfd, or -1 to undo what was set up with the same arguments
+ *
+ * Return: 0. -EINVAL if @offset is not in a BAR or overlaps the MSI-X table, or
+ * @fd is no eventfd; -EBADF; -EEXIST if the same write is set up already;
+ * -ENODEV if there is nothing to undo; -ENOSPC if the device has as many as it
+ * may; -EBUSY or -ENOMEM if the BAR cannot be mapped; -ENOMEM.
+ * Context: may sleep; takes ioeventfds_lock.
+ */
+long vfio_pci_ioeventfd(struct vfio_pci_core_device *vdev, loff_t offset,
+			u64 data, int count, int fd)
+{
+	u64 index = VFIO_PCI_OFFSET_TO_INDEX((u64)offset);
+	u64 pos = offset & VFIO_PCI_OFFSET_MASK;
+	struct vfio_pci_ioeventfd *io;
+	unsigned int bar;
+	u64 table_end;
+	int ret;
+
+	if (index > VFIO_PCI_BAR5_REGION_INDEX)
+		return -EINVAL;
+
+	bar = array_index_nospec(index, PCI_STD_NUM_BARS);
+	if (pos + count > pci_resource_len(vdev->pdev, bar))
+		return -EINVAL;
+
+	/* The table is the kernel's; msix_bar of a device without it matches none. */
+	table_end = (u64)vdev->msix_offset + vdev->msix_size;
+	if (bar == vdev->msix_bar && pos < table_end &&
+	    pos + count > vdev->msix_offset)
+		return -EINVAL;
+
+	ret = vfio_pci_core_setup_barmap(vdev, bar);
+	if (ret)
+		return ret;
+
+	mutex_lock(&vdev->ioeventfds_lock);
+	io = vfio_pci_ioeventfd_find(vdev, bar, pos, data, count);
+	if (io && fd >= 0)
+		ret = -EEXIST;
+	else if (io)
+		vfio_pci_ioeventfd_free(vdev, io);
+	else if (fd < 0)
+		ret = -ENODEV;
+	else
+		ret = vfio_pci_ioeventfd_add(vdev, bar, pos, data, count, fd);
+	mutex_unlock(&vdev->ioeventfds_lock);
+
+	return ret;
+}
+
+/**
+ * vfio_pci_ioeventfds_release - last close: no ioeventfd is left
+ * @vdev: the device, its BARs still mapped
+ *
+ * Context: may sleep; takes ioeventfds_lock.
+ */
+void vfio_pci_ioeventfds_release(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_ioeventfd *io, *next;
+
+	mutex_lock(&vdev->ioeventfds_lock);
+	list_for_each_entry_safe(io, next, &vdev->ioeventfds_list, next)
+		vfio_pci_ioeventfd_free(vdev, io);
+	mutex_unlock(&vdev->ioeventfds_lock);
+}

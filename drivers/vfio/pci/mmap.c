@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mapping BARs into processes.
+ *
+ * mmap() of the device file only remembers; the fault handler is the one place
+ * that makes page table entries, with memory_lock held for read and the gate
+ * found open. An entry made anywhere else could be made after the zap of a
+ * closing gate looked and before the VMA is where the zap looks.
+ *
+ * vm_pgoff stays the offset in the device file: region index above, offset in
+ * the region below. The zap finds VMAs by it, and the fault computes the pfn
+ * from it.
+ */
+#include <linux/align.h>
+#include <linux/mm.h>
+#include <linux/nospec.h>
+#include <linux/pagemap.h>
+#include <linux/pci.h>
+#include <linux/pfn_t.h>
+#include <linux/slab.h>
+
+#include "vfio_pci_priv.h"
+
+#define REGION_PGOFF_BITS	(VFIO_PCI_OFFSET_SHIFT - PAGE_SHIFT)
+#define REGION_PGOFF_MASK	((1UL << REGION_PGOFF_BITS) - 1)
+
+/*
+ * What fills the rest of a page that a small BAR starts. While it is reserved
+ * no other device's BAR can be placed there and come into view.
+ */
+struct vfio_pci_page_filler {
+	struct resource res;
+	struct list_head node;
+};
+
+static bool vfio_pci_claim_rest_of_page(struct vfio_pci_core_device *vdev,
+					struct resource *bar)
+{
+	struct vfio_pci_page_filler *filler;
+
+	if (!PAGE_ALIGNED(bar->start))
+		return false;
+
+	filler = kzalloc(sizeof(*filler), GFP_KERNEL_ACCOUNT);
+	if (!filler)
+		return false;
+
+	filler->res.name = "vfio sub-page reserved";
+	filler->res.start = bar->end + 1;
+	filler->res.end = bar->start + PAGE_SIZE - 1;
+	filler->res.flags = bar->flags;
+	if (request_resource(bar->parent, &filler->res)) {
+		kfree(filler);
+		return false;
+	}
+
+	list_add(&filler->node, &vdev->dummy_resources_list);
+	return true;
+}
+
+static bool vfio_pci_bar_can_mmap(struct vfio_pci_core_device *vdev, int bar)
+{
+	struct resource *res = &vdev->pdev->resource[bar];
+
+	if (!IS_ENABLED(CONFIG_VFIO_PCI_MMAP))
+		return false;
+	if (!(res->flags & IORESOURCE_MEM) || !resource_size(res))
+		return false;
+	if (resource_size(res) >= PAGE_SIZE)
+		return true;
+
+	return vfio_pci_claim_rest_of_page(vdev, res);
+}
+
+/* Called at first open: find out which BARs may be mapped. */
+void vfio_pci_mmap_probe(struct vfio_pci_core_device *vdev)
+{
+	int bar;
+
+	for (bar = 0; bar < PCI_STD_NUM_BARS; bar++)
+		vdev->bar_mmap_supported[bar] = vfio_pci_bar_can_mmap(vdev, bar);
+}
+
+/* Called at last close. */
+void vfio_pci_mmap_release(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_page_filler *filler, *next;
+
+	list_for_each_entry_safe(filler, next, &vdev->dummy_resources_list,
+				 node) {
+		list_del(&filler->node);
+		release_resource(&filler->res);
+		kfree(filler);
+	}
+}
+
+/*
+ * Only BARs are device memory: a device-specific region behind them has its
+ * own mmap, and nothing of what closes the gate changes what it shows.
+ */
+void vfio_pci_zap_bars(struct vfio_pci_core_device *vdev)
+{
+	loff_t start = VFIO_PCI_INDEX_TO_OFFSET(VFIO_PCI_BAR0_REGION_INDEX);
+	loff_t end = VFIO_PCI_INDEX_TO_OFFSET(VFIO_PCI_ROM_REGION_INDEX);
+
+	lockdep_assert_held_write(&vdev->memory_lock);
+	vfio_device_unmap_mapping_range(&vdev->vdev, start, end - start);
+}
+
+static unsigned long vfio_pci_vma_pfn(struct vfio_pci_core_device *vdev,
+				      pgoff_t pgoff)
+{
+	int bar = pgoff >> REGION_PGOFF_BITS;
+
+	return PHYS_PFN(pci_resource_start(vdev->pdev, bar)) +
+	       (pgoff & REGION_PGOFF_MASK);
+}
+
+static vm_fault_t vfio_pci_insert_pfn(struct vm_fault *vmf, unsigned long pfn,
+				      unsigned int order)
+{
+	switch (order) {
+	case 0:
+		return vmf_insert_pfn(vmf->vma, vmf->address, pfn);
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
+	case PMD_ORDER:
+		return vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV),
+					  false);
+#endif
+#ifdef CONFIG_ARCH_SUPPORTS_PUD_PFNMAP
+	case PUD_ORDER:
+		return vmf_insert_pfn_pud(vmf, __pfn_to_pfn_t(pfn, PFN_DEV),
+					  false);
+#endif
+	default:
+		return VM_FAULT_FALLBACK;
+	}
+}
+
+/*
+ * The mm comes with the largest order first and comes again with a smaller one
+ * where it is told to fall back: where the naturally aligned block around the
+ * address is not all inside the VMA (and so inside the BAR, as mmap checked),
+ * or virtual and physical addresses do not agree in their low bits.
+ */
+static vm_fault_t vfio_pci_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct vfio_pci_core_device *vdev = vma->vm_private_data;
+	unsigned long size = PAGE_SIZE << order;
+	unsigned long start = ALIGN_DOWN(vmf->address, size);
+	vm_fault_t ret = VM_FAULT_SIGBUS;
+	unsigned long pfn;
+
+	if (start < vma->vm_start || size > vma->vm_end - start)
+		return VM_FAULT_FALLBACK;
+
+	pfn = vfio_pci_vma_pfn(vdev, linear_page_index(vma, start));
+	if (!IS_ALIGNED(pfn, 1UL << order))
+		return VM_FAULT_FALLBACK;
+
+	down_read(&vdev->memory_lock);
+	if (vfio_pci_gate_is_open(vdev))
+		ret = vfio_pci_insert_pfn(vmf, pfn, order);
+	up_read(&vdev->memory_lock);
+
+	return ret;
+}
+
+static vm_fault_t vfio_pci_fault(struct vm_fault *vmf)
+{
+	return vfio_pci_huge_fault(vmf, 0);
+}
+
+static const struct vm_operations_struct vfio_pci_mmap_ops = {
+	.fault = vfio_pci_fault,
+	.huge_fault = vfio_pci_huge_fault,
+};
+
+static int vfio_pci_mmap_bar(struct vfio_pci_core_device *vdev,
+			     unsigned int bar, struct vm_area_struct *vma)
+{
+	u64 bar_pages, pgoff = vma->vm_pgoff & REGION_PGOFF_MASK;
+	int ret;
+
+	bar = array_index_nospec(bar, PCI_STD_NUM_BARS);
+	if (!vdev->bar_mmap_supported[bar])
+		return -EINVAL;
+
+	bar_pages = PHYS_PFN(PAGE_ALIGN(pci_resource_len(vdev->pdev, bar)));
+	if (pgoff >= bar_pages || vma_pages(vma) > bar_pages - pgoff)
+		return -EINVAL;
+
+	/* The region has to be ours before anyone sees it. */
+	ret = vfio_pci_core_setup_barmap(vdev, bar);
+	if (ret)
+		return ret;
+
+	vma->vm_private_data = vdev;
+	vma->vm_page_prot = pgprot_decrypted(pgprot_noncached(vma->vm_page_prot));
+	vma->vm_ops = &vfio_pci_mmap_ops;
+	/*
+	 * Where the architecture has a choice (arm64), a virtual machine may
+	 * map a BAR with any uncached type: reads without side effects stay
+	 * contained, and what a device does on a speculative read of its own
+	 * prefetchable BAR is the device's affair.
+	 */
+	vm_flags_set(vma, VM_ALLOW_ANY_UNCACHED | VM_IO | VM_PFNMAP |
+		     VM_DONTEXPAND | VM_DONTDUMP);
+	return 0;
+}
+
+/**
+ * vfio_pci_core_mmap - &vfio_device_ops.mmap of vfio-pci devices
+ * @core_vdev: the device
+ * @vma: what to map; its offset names region and place in it
+ *
+ * Return: 0, or -EINVAL for a private mapping, a region that cannot be mapped
+ * or a range that is not inside it; what claiming the BAR returns.
+ * Context: mmap_lock is held for write.
+ */
+int vfio_pci_core_mmap(struct vfio_device *core_vdev,
+		       struct vm_area_struct *vma)
+{
+	struct vfio_pci_core_device *vdev =
+		container_of(core_vdev, struct vfio_pci_core_device, vdev);
+	unsigned long index = vma->vm_pgoff >> REGION_PGOFF_BITS;
+	struct vfio_pci_region *region;
+
+	if (!(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	if (index < VFIO_PCI_ROM_REGION_INDEX)
+		return vfio_pci_mmap_bar(vdev, index, vma);
+	if (index < VFIO_PCI_NUM_REGIONS)
+		return -EINVAL;
+
+	region = vfio_pci_find_region(vdev, index);
+	if (!region || !region->ops->mmap)
+		return -EINVAL;
+
+	return region->ops->mmap(vdev, region, vma);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_mmap);

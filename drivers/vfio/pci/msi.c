@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * MSI and MSI-X: vectors that each signal an eventfd.
+ *
+ * Setting an index up allocates as many vectors as the call reaches up to.
+ * MSI has no more than these until it is disabled; MSI-X can grow, one vector
+ * at a time, where the platform can (has_dyn_msix). A vector that has a
+ * trigger is armed: it has a context and a handler. One without is allocated
+ * and masked, and stays allocated until the index is disabled.
+ *
+ * A call changes a whole range or nothing. All that can fail comes first: the
+ * descriptors become triggers, then vectors that were not armed are armed.
+ * What is left is to swap the triggers of armed vectors and to disarm, and
+ * neither fails. An armed vector keeps its handler while its trigger is
+ * swapped, so that no interrupt falls between the old and the new eventfd.
+ *
+ * The MSI-X table is in device memory, out of the user's reach, and lost in
+ * any reset that the kernel does not know of. So whenever a vector gets a
+ * trigger its entry is written again from the kernel's copy. Memory must
+ * decode while the table is touched, by us or by the interrupt core on our
+ * behalf: hence vfio_pci_gate_force_decode().
+ *
+ * An armed vector offers itself to the bypass manager under the eventfd that
+ * it signals: a hypervisor that consumes this eventfd may have the interrupt
+ * posted to its guest, past the host. The manager calls into the hypervisor,
+ * so this is done with memory_lock free.
+ *
+ * Locks: see irqs.c.
+ */
+#include <linux/eventfd.h>
+#include <linux/interrupt.h>
+#include <linux/irqbypass.h>
+#include <linux/log2.h>
+#include <linux/msi.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/xarray.h>
+
+#include "irqs.h"
+
+/**
+ * struct vfio_pci_vector - an armed vector
+ * @trigger: what it signals, never empty
+ * @irq: its Linux interrupt number
+ * @producer: its offer to the bypass manager; the token is NULL while there is
+ *	none
+ * @name: for /proc/interrupts
+ */
+struct vfio_pci_vector {
+	struct vfio_pci_eventfd __rcu *trigger;
+	int irq;
+	struct irq_bypass_producer producer;
+	char *name;
+};
+
+/**
+ * struct vfio_pci_vector_change - what a call does to one vector of its range
+ * @trigger: what it is to signal, NULL to disarm it; NULL also once @armed
+ * @armed: the call has armed it
+ */
+struct vfio_pci_vector_change {
+	struct vfio_pci_eventfd *trigger;
+	bool armed;
+};
+
+static irqreturn_t vfio_pci_vector_handler(int irq, void *data)
+{
+	struct vfio_pci_vector *vec = data;
+
+	vfio_pci_eventfd_signal(&vec->trigger);
+	return IRQ_HANDLED;
+}
+
+static bool vfio_pci_is_msix(struct vfio_pci_core_device *vdev)
+{
+	return vfio_pci_irq_type_is(vdev, VFIO_PCI_MSIX_IRQ_INDEX);
+}
+
+/* The interrupt core cannot unregister what it refused to register. */
+static void vfio_pci_vector_offer(struct vfio_pci_core_device *vdev,
+				  struct vfio_pci_vector *vec)
+{
+	struct vfio_pci_eventfd *efd;
+	int ret;
+
+	efd = rcu_dereference_protected(vec->trigger,
+					lockdep_is_held(&vdev->igate));
+	vec->producer.token = efd->ctx;
+	vec->producer.irq = vec->irq;
+	ret = irq_bypass_register_producer(&vec->producer);
+	if (!ret)
+		return;
+
+	vec->producer.token = NULL;
+	pci_info_ratelimited(vdev->pdev, "%s: interrupt bypass unavailable: %d\n",
+			     vec->name, ret);
+}
+
+static void vfio_pci_vector_withdraw(struct vfio_pci_vector *vec)
+{
+	irq_bypass_unregister_producer(&vec->producer);
+	vec->producer.token = NULL;
+}
+
+/* Device memory decodes. */
+static void vfio_pci_vector_restore_entry(struct vfio_pci_core_device *vdev,
+					  int irq)
+{
+	struct msi_msg msg;
+
+	if (!vfio_pci_is_msix(vdev))
+		return;
+
+	get_cached_msi_msg(irq, &msg);
+	pci_write_msi_msg(irq, &msg);
+}
+
+/* The interrupt of a vector, allocated now if it can be; memory decodes. */
+static int vfio_pci_vector_irq(struct vfio_pci_core_device *vdev,
+			       unsigned int vector)
+{
+	struct msi_map map;
+	int irq;
+
+	irq = pci_irq_vector(vdev->pdev, vector);
+	if (irq > 0 || !vfio_pci_is_msix(vdev) || !vdev->has_dyn_msix)
+		return irq;
+
+	map = pci_msix_alloc_irq_at(vdev->pdev, vector, NULL);
+	return map.index < 0 ? map.index : map.virq;
+}
+
+/* Takes @efd where it succeeds; memory decodes. */
+static int vfio_pci_vector_arm(struct vfio_pci_core_device *vdev,
+			       unsigned int vector,
+			       struct vfio_pci_eventfd *efd)
+{
+	struct vfio_pci_vector *vec;
+	int irq, ret;
+
+	irq = vfio_pci_vector_irq(vdev, vector);
+	if (irq < 0)
+		return irq;
+
+	vec = kzalloc(sizeof(*vec), GFP_KERNEL_ACCOUNT);
+	if (!vec)
+		return -ENOMEM;
+
+	vec->irq = irq;
+	RCU_INIT_POINTER(vec->trigger, efd);
+	vec->name = kasprintf(GFP_KERNEL_ACCOUNT, "vfio-msi%s[%u](%s)",
+			      vfio_pci_is_msix(vdev) ? "x" : "", vector,
+			      pci_name(vdev->pdev));
+	if (!vec->name) {
+		ret = -ENOMEM;
+		goto err_free;
+	}
+
+	ret = xa_insert(&vdev->ctx, vector, vec, GFP_KERNEL_ACCOUNT);
+	if (ret)
+		goto err_name;
+
+	vfio_pci_vector_restore_entry(vdev, irq);
+	ret = request_irq(irq, vfio_pci_vector_handler, 0, vec->name, vec);
+	if (ret)
+		goto err_erase;
+
+	return 0;
+
+err_erase:
+	xa_erase(&vdev->ctx, vector);
+err_name:
+	kfree(vec->name);
+err_free:
+	kfree(vec);
+	return ret;
+}
+
+/* Withdrawn from the bypass manager before; memory decodes. */
+static void vfio_pci_vector_disarm(struct vfio_pci_core_device *vdev,
+				   unsigned int vector,
+				   struct vfio_pci_vector *vec)
+{
+	free_irq(vec->irq, vec);
+	vfio_pci_eventfd_replace(vdev, &vec->trigger, NULL);
+	xa_erase(&vdev->ctx, vector);
+	kfree(vec->name);
+	kfree(vec);
+}
+
+/* The first half of a call: what may fail. On error nothing has changed. */
+static int vfio_pci_msi_arm_new(struct vfio_pci_core_device *vdev,
+				const struct vfio_pci_irq_req *req,
+				struct vfio_pci_vector_change *change)
+{
+	unsigned int i;
+	int ret = 0;
+	u16 cmd;
+
+	cmd = vfio_pci_gate_force_decode(vdev);
+	for (i = 0; i < req->count; i++) {
+		if (!change[i].trigger || xa_load(&vdev->ctx, req->start + i))
+			continue;
+		ret = vfio_pci_vector_arm(vdev, req->start + i,
+					  change[i].trigger);
+		if (ret)
+			break;
+		change[i].trigger = NULL;
+		change[i].armed = true;
+	}
+
+	while (ret && i--) {
+		if (change[i].armed)
+			vfio_pci_vector_disarm(vdev, req->start + i,
+					       xa_load(&vdev->ctx,
+						       req->start + i));
+	}
+	vfio_pci_gate_restore_decode(vdev, cmd);
+
+	return ret;
+}
+
+/* The second half: the vectors that were armed before the call. */
+static void vfio_pci_msi_change_old(struct vfio_pci_core_device *vdev,
+				    const struct vfio_pci_irq_req *req,
+				    struct vfio_pci_vector_change *change)
+{
+	struct vfio_pci_vector *vec;
+	unsigned long vector;
+	bool any = false;
+	unsigned int i;
+	u16 cmd;
+
+	if (!req->count)
+		return;
+
+	xa_for_each_range(&vdev->ctx, vector, vec, req->start,
+			  req->start + req->count - 1) {
+		if (change[vector - req->start].armed)
+			continue;
+		vfio_pci_vector_withdraw(vec);
+		any = true;
+	}
+
+	if (any) {
+		cmd = vfio_pci_gate_force_decode(vdev);
+		for (i = 0; i < req->count; i++) {
+			vec = xa_load(&vdev->ctx, req->start + i);
+			if (!vec || change[i].armed)
+				continue;
+			if (!change[i].trigger) {
+				vfio_pci_vector_disarm(vdev, req->start + i,
+						       vec);
+				continue;
+			}
+			vfio_pci_eventfd_replace(vdev, &vec->trigger,
+						 change[i].trigger);
+			change[i].trigger = NULL;
+			vfio_pci_vector_restore_entry(vdev, vec->irq);
+		}
+		vfio_pci_gate_restore_decode(vdev, cmd);
+	}
+
+	xa_for_each_range(&vdev->ctx, vector, vec, req->start,
+			  req->start + req->count - 1)
+		vfio_pci_vector_offer(vdev, vec);
+}
+
+static int vfio_pci_msi_resolve(const struct vfio_pci_irq_req *req,
+				struct vfio_pci_vector_change *change)
+{
+	struct vfio_pci_eventfd *efd;
+	unsigned int i;
+
+	for (i = 0; i < req->count; i++) {
+		if (vfio_pci_irq_req_fd(req, i) < 0)
+			continue;
+		efd = vfio_pci_eventfd_get(vfio_pci_irq_req_fd(req, i));
+		if (IS_ERR(efd))
+			return PTR_ERR(efd);
+		change[i].trigger = efd;
+	}
+
+	return 0;
+}
+
+/* Bring the index up with vectors for all up to the end of the range. */
+static int vfio_pci_msi_enable(struct vfio_pci_core_device *vdev,
+			       const struct vfio_pci_irq_req *req)
+{
+	bool msix = req->index == VFIO_PCI_MSIX_IRQ_INDEX;
+	int want = req->start + req->count;
+	struct pci_dev *pdev = vdev->pdev;
+	int got;
+	u16 cmd;
+
+	cmd = vfio_pci_gate_force_decode(vdev);
+	got = pci_alloc_irq_vectors(pdev, 1, want,
+				    msix ? PCI_IRQ_MSIX : PCI_IRQ_MSI);
+	if (got > 0 && got < want)
+		pci_free_irq_vectors(pdev);
+	vfio_pci_gate_restore_decode(vdev, cmd);
+
+	if (got < want) {
+		pci_info_ratelimited(pdev, "%d %s vectors wanted, result %d\n",
+				     want, msix ? "MSI-X" : "MSI", got);
+		return got;
+	}
+
+	/* What the virtual MSI capability lets the user ask for. */
+	if (!msix)
+		vdev->msi_qmax = order_base_2(want);
+	vdev->irq_type = req->index;
+	return 0;
+}
+
+/**
+ * vfio_pci_msi_disable - take MSI or MSI-X down, whichever is set up
+ * @vdev: the device, its igate held
+ *
+ * Context: may sleep, takes memory_lock.
+ */
+void vfio_pci_msi_disable(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_vector *vec;
+	unsigned long vector;
+	u16 cmd;
+
+	xa_for_each(&vdev->ctx, vector, vec)
+		vfio_pci_vector_withdraw(vec);
+
+	cmd = vfio_pci_gate_force_decode(vdev);
+	xa_for_each(&vdev->ctx, vector, vec)
+		vfio_pci_vector_disarm(vdev, vector, vec);
+	pci_free_irq_vectors(vdev->pdev);
+	vfio_pci_gate_restore_decode(vdev, cmd);
+
+	/* The interrupt core gave the device its line back. */
+	if (vdev->nointx || (vdev->pci_2_3 && vdev->virq_disabled))
+		pci_intx(vdev->pdev, 0);
+	vdev->irq_type = VFIO_PCI_NO_IRQ_TYPE;
+}
+
+static int vfio_pci_msi_bind(struct vfio_pci_core_device *vdev,
+			     const struct vfio_pci_irq_req *req)
+{
+	bool was_up = vfio_pci_irq_type_is(vdev, req->index);
+	struct vfio_pci_vector_change *change;
+	unsigned int i;
+	int ret;
+
+	change = kvcalloc(req->count, sizeof(*change), GFP_KERNEL_ACCOUNT);
+	if (!change)
+		return -ENOMEM;
+
+	ret = vfio_pci_msi_resolve(req, change);
+	if (!ret && !was_up)
+		ret = vfio_pci_msi_enable(vdev, req);
+	if (ret)
+		goto out_free;
+
+	ret = vfio_pci_msi_arm_new(vdev, req, change);
+	if (!ret)
+		vfio_pci_msi_change_old(vdev, req, change);
+	else if (!was_up)
+		vfio_pci_msi_disable(vdev);
+
+out_free:
+	for (i = 0; i < req->count; i++)
+		vfio_pci_eventfd_put(change[i].trigger);
+	kvfree(change);
+	return ret;
+}
+
+/**
+ * vfio_pci_msi_set_trigger - VFIO_IRQ_SET_ACTION_TRIGGER of MSI and MSI-X
+ * @vdev: the device, its igate held
+ * @req: the call
+ *
+ * Return: as vfio_pci_set_irqs().
+ * Context: may sleep, takes memory_lock.
+ */
+int vfio_pci_msi_set_trigger(struct vfio_pci_core_device *vdev,
+			     const struct vfio_pci_irq_req *req)
+{
+	bool is_up = vfio_pci_irq_type_is(vdev, req->index);
+	struct vfio_pci_vector *vec;
+	unsigned int i;
+
+	if (is_up && vfio_pci_irq_req_disables(req)) {
+		vfio_pci_msi_disable(vdev);
+		return 0;
+	}
+
+	if (!is_up && !vfio_pci_irq_type_is(vdev, VFIO_PCI_NO_IRQ_TYPE))
+		return -EINVAL;
+
+	if (vfio_pci_irq_req_binds(req))
+		return vfio_pci_msi_bind(vdev, req);
+
+	if (!is_up)
+		return -EINVAL;
+
+	for (i = 0; i < req->count; i++) {
+		vec = xa_load(&vdev->ctx, req->start + i);
+		if (vec && vfio_pci_irq_req_selects(req, i))
+			vfio_pci_eventfd_signal(&vec->trigger);
+	}
+	return 0;
+}

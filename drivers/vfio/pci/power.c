@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Power states.
+ *
+ * A user moves the function between D0 and D3hot through the PM capability and
+ * may let the platform suspend it while there is nothing to do (the low power
+ * features). A device that nobody has open is suspended at run time, too,
+ * unless the module parameter disable_idle_d3 forbids it.
+ *
+ * Runtime PM's count: registration drops the one that the PCI core took for
+ * the driver, first open takes it back, last close drops it again. The low
+ * power entry drops one that the exit takes back, so while it is in force only
+ * read(), write() and ioctl(), which take one each, keep the device awake.
+ *
+ * vdev->pm_runtime_engaged, pm_wake_eventfd_ctx and the gate's hold change
+ * together, between gate close and open.
+ */
+#include <linux/eventfd.h>
+#include <linux/pci.h>
+#include <linux/pm_runtime.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "vfio_pci_priv.h"
+
+/* Does the function forget itself in D3hot (PCI PM 1.2, No_Soft_Reset)? */
+void vfio_pci_probe_power(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	u16 pmcsr;
+
+	vdev->needs_pm_restore = false;
+	if (!pdev->pm_cap)
+		return;
+
+	pci_read_config_word(pdev, pdev->pm_cap + PCI_PM_CTRL, &pmcsr);
+	vdev->needs_pm_restore = !(pmcsr & PCI_PM_CTRL_NO_SOFT_RESET);
+}
+
+/**
+ * vfio_pci_set_power_state - change a function's power state
+ * @vdev: the device
+ * @state: where to
+ *
+ * What the function forgets on its way back from D3hot is saved before and
+ * restored after.
+ *
+ * Return: what pci_set_power_state() returns, -EBUSY for a PF with VFs, which
+ * has to stay in D0.
+ * Context: may sleep; the gate is closed, memory_lock held for write, or
+ * nobody has the device open.
+ */
+int vfio_pci_set_power_state(struct vfio_pci_core_device *vdev,
+			     pci_power_t state)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	bool leaves, returns;
+	int ret;
+
+	if (vdev->sriov_active && state != PCI_D0)
+		return -EBUSY;
+
+	leaves = vdev->needs_pm_restore && pdev->current_state < PCI_D3hot &&
+		 state >= PCI_D3hot;
+	returns = vdev->needs_pm_restore && pdev->current_state >= PCI_D3hot &&
+		  state < PCI_D3hot;
+
+	if (leaves)
+		pci_save_state(pdev);
+
+	ret = pci_set_power_state(pdev, state);
+	if (ret)
+		return ret;
+
+	if (leaves && pdev->current_state >= PCI_D3hot) {
+		/* The D3 state may be left by a reset that saves anew. */
+		kfree(vdev->pm_save);
+		vdev->pm_save = pci_store_saved_state(pdev);
+	} else if (returns) {
+		pci_load_and_free_saved_state(pdev, &vdev->pm_save);
+		pci_restore_state(pdev);
+	}
+	return 0;
+}
+
+/* The gate is closed and stays so for the caller to open. */
+static void vfio_pci_low_power_end(struct vfio_pci_core_device *vdev)
+{
+	if (!vdev->pm_runtime_engaged)
+		return;
+
+	vdev->pm_runtime_engaged = false;
+	vdev->gate_holds &= ~VFIO_PCI_HOLD_LOW_POWER;
+	pm_runtime_get_noresume(&vdev->pdev->dev);
+	if (vdev->pm_wake_eventfd_ctx) {
+		eventfd_ctx_put(vdev->pm_wake_eventfd_ctx);
+		vdev->pm_wake_eventfd_ctx = NULL;
+	}
+}
+
+/* Take back what low power entry gave; without one, nothing happens. */
+void vfio_pci_low_power_leave(struct vfio_pci_core_device *vdev)
+{
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_LOW_POWER);
+	vfio_pci_low_power_end(vdev);
+	vfio_pci_gate_open(vdev);
+}
+
+static int vfio_pci_low_power_enter(struct vfio_pci_core_device *vdev,
+				    struct eventfd_ctx *wake)
+{
+	int ret = -EINVAL;
+
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_LOW_POWER);
+	if (!vdev->pm_runtime_engaged) {
+		vdev->pm_runtime_engaged = true;
+		vdev->pm_wake_eventfd_ctx = wake;
+		vdev->gate_holds |= VFIO_PCI_HOLD_LOW_POWER;
+		/* The ioctl holds a count: the device sleeps once that ends. */
+		pm_runtime_put_noidle(&vdev->pdev->dev);
+		ret = 0;
+	}
+	vfio_pci_gate_open(vdev);
+	return ret;
+}
+
+static int vfio_pci_low_power_enter_wake(struct vfio_pci_core_device *vdev,
+					 void __user *arg)
+{
+	struct vfio_device_low_power_entry_with_wakeup entry;
+	struct eventfd_ctx *wake;
+	int ret;
+
+	if (copy_from_user(&entry, arg, sizeof(entry)))
+		return -EFAULT;
+	if (entry.wakeup_eventfd < 0 || entry.reserved)
+		return -EINVAL;
+
+	wake = eventfd_ctx_fdget(entry.wakeup_eventfd);
+	if (IS_ERR(wake))
+		return PTR_ERR(wake);
+
+	ret = vfio_pci_low_power_enter(vdev, wake);
+	if (ret)
+		eventfd_ctx_put(wake);
+	return ret;
+}
+
+/* VFIO_DEVICE_FEATURE_LOW_POWER_*; the caller holds a runtime PM count. */
+int vfio_pci_feature_low_power(struct vfio_pci_core_device *vdev, u32 feature,
+			       u32 flags, void __user *arg, size_t argsz)
+{
+	size_t minsz = 0;
+	int ret;
+
+	if (feature == VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP)
+		minsz = sizeof(struct vfio_device_low_power_entry_with_wakeup);
+
+	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET, minsz);
+	if (ret != 1)
+		return ret;
+
+	switch (feature) {
+	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY:
+		return vfio_pci_low_power_enter(vdev, NULL);
+	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP:
+		return vfio_pci_low_power_enter_wake(vdev, arg);
+	case VFIO_DEVICE_FEATURE_LOW_POWER_EXIT:
+		vfio_pci_low_power_leave(vdev);
+		return 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
+#ifdef CONFIG_PM
+static int vfio_pci_runtime_suspend(struct device *dev)
+{
+	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
+
+	/*
+	 * The user may have left the function in D3hot; the PCI core saves
+	 * its state itself before it suspends it, and wants it awake for that.
+	 */
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_LOW_POWER);
+	vfio_pci_set_power_state(vdev, PCI_D0);
+	vfio_pci_gate_open(vdev);
+
+	/* A suspended device's interrupt line may be shared and must be quiet. */
+	vdev->pm_intx_masked = vdev->irq_type == VFIO_PCI_INTX_IRQ_INDEX &&
+			       vfio_pci_intx_mask(vdev);
+	return 0;
+}
+
+static int vfio_pci_runtime_resume(struct device *dev)
+{
+	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
+
+	/* With a wakeup eventfd the first resume ends low power. */
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_LOW_POWER);
+	if (vdev->pm_wake_eventfd_ctx) {
+		eventfd_signal(vdev->pm_wake_eventfd_ctx);
+		vfio_pci_low_power_end(vdev);
+	}
+	vfio_pci_gate_open(vdev);
+
+	if (vdev->pm_intx_masked)
+		vfio_pci_intx_unmask(vdev);
+	return 0;
+}
+#endif /* CONFIG_PM */
+
+const struct dev_pm_ops vfio_pci_pm_ops = {
+	SET_RUNTIME_PM_OPS(vfio_pci_runtime_suspend, vfio_pci_runtime_resume,
+			   NULL)
+};

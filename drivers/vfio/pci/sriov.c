@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * SR-IOV: physical functions with user-space drivers, and their VFs.
+ *
+ * A user who has a PF can do to its VFs what he likes: read their data, stop
+ * them. So the PF and its VFs are used only by people who trust each other,
+ * and prove it with a token, a UUID that both give when they open a device. It
+ * is random until the PF's user sets it, by feature or by opening the PF with
+ * one while no VF is in use.
+ *
+ * The token belongs to the PF's device. A VF finds its PF in sriov_pfs, where
+ * every PF stands that may have VFs; VFs are removed before their PF's driver
+ * lets go, so the pointer a VF holds is good until it is unregistered.
+ *
+ * Locks: sriov_pfs_lock covers the list; vf_token->lock the UUID and the number
+ * of VFs in use. Neither is held while the other is taken.
+ */
+#include <linux/pci.h>
+#include <linux/pm_runtime.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/uuid.h>
+
+#include "vfio_pci_priv.h"
+
+struct vfio_pci_vf_token {
+	struct mutex lock;	/* covers the rest */
+	uuid_t uuid;
+	int users;		/* open VFs */
+};
+
+static DEFINE_MUTEX(sriov_pfs_lock);
+static LIST_HEAD(sriov_pfs);
+
+/* A VF that appears while its PF has a user belongs to no host driver. */
+static int vfio_pci_bus_notify(struct notifier_block *nb, unsigned long action,
+			       void *data)
+{
+	struct vfio_pci_core_device *vdev =
+		container_of(nb, struct vfio_pci_core_device, nb);
+	struct pci_dev *pdev = to_pci_dev((struct device *)data);
+	struct pci_driver *drv;
+
+	if (!pdev->is_virtfn || pci_physfn(pdev) != vdev->pdev)
+		return NOTIFY_DONE;
+
+	if (action == BUS_NOTIFY_ADD_DEVICE) {
+		pci_info(vdev->pdev, "Captured SR-IOV VF %s driver_override\n",
+			 pci_name(pdev));
+		if (device_set_driver_override(&pdev->dev,
+					       vdev->vdev.ops->name))
+			pci_warn(pdev, "a host driver may take this VF of a PF in user space\n");
+	} else if (action == BUS_NOTIFY_BOUND_DRIVER) {
+		drv = pci_dev_driver(pdev);
+		if (drv && drv != pci_dev_driver(vdev->pdev))
+			pci_warn(vdev->pdev,
+				 "VF %s bound to driver %s while PF bound to driver %s\n",
+				 pci_name(pdev), drv->name,
+				 pci_dev_driver(vdev->pdev)->name);
+	}
+	return NOTIFY_DONE;
+}
+
+static int vfio_pci_pf_init(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_vf_token *token;
+	int ret;
+
+	token = kzalloc(sizeof(*token), GFP_KERNEL);
+	if (!token)
+		return -ENOMEM;
+	mutex_init(&token->lock);
+	uuid_gen(&token->uuid);
+
+	vdev->nb.notifier_call = vfio_pci_bus_notify;
+	ret = bus_register_notifier(&pci_bus_type, &vdev->nb);
+	if (ret) {
+		kfree(token);
+		return ret;
+	}
+	vdev->vf_token = token;
+	return 0;
+}
+
+static void vfio_pci_vf_init(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *physfn = pci_physfn(vdev->pdev);
+	struct vfio_pci_core_device *pf;
+
+	mutex_lock(&sriov_pfs_lock);
+	list_for_each_entry(pf, &sriov_pfs, sriov_pfs_item)
+		if (pf->pdev == physfn)
+			vdev->sriov_pf_core_dev = pf;
+	mutex_unlock(&sriov_pfs_lock);
+}
+
+int vfio_pci_sriov_init(struct vfio_pci_core_device *vdev)
+{
+	if (vdev->pdev->is_virtfn) {
+		vfio_pci_vf_init(vdev);
+		return 0;
+	}
+	if (!vdev->pdev->is_physfn)
+		return 0;
+
+	return vfio_pci_pf_init(vdev);
+}
+
+void vfio_pci_sriov_exit(struct vfio_pci_core_device *vdev)
+{
+	if (!vdev->vf_token)
+		return;
+
+	bus_unregister_notifier(&pci_bus_type, &vdev->nb);
+	mutex_destroy(&vdev->vf_token->lock);
+	kfree(vdev->vf_token);
+	vdev->vf_token = NULL;
+}
+
+static void vfio_pci_vf_token_count(struct vfio_pci_core_device *vdev, int n)
+{
+	struct vfio_pci_core_device *pf = vdev->sriov_pf_core_dev;
+
+	if (!pf)
+		return;
+
+	mutex_lock(&pf->vf_token->lock);
+	pf->vf_token->users += n;
+	mutex_unlock(&pf->vf_token->lock);
+}
+
+/* First open and last close of a VF. */
+void vfio_pci_vf_token_use(struct vfio_pci_core_device *vdev)
+{
+	vfio_pci_vf_token_count(vdev, 1);
+}
+
+void vfio_pci_vf_token_unuse(struct vfio_pci_core_device *vdev)
+{
+	vfio_pci_vf_token_count(vdev, -1);
+}
+
+/* Does @uuid, NULL where none was given, match @pf's token? */
+static bool vfio_pci_vf_token_matches(struct vfio_pci_core_device *pf,
+				      struct pci_dev *pdev, const uuid_t *uuid)
+{
+	if (!uuid) {
+		pci_info_ratelimited(pdev, "VF token required to access device\n");
+		return false;
+	}
+	if (!uuid_equal(uuid, &pf->vf_token->uuid)) {
+		pci_info_ratelimited(pdev, "Incorrect VF token provided for device\n");
+		return false;
+	}
+	return true;
+}
+
+/**
+ * vfio_pci_vf_token_check - may a user open the device?
+ * @vdev: the device
+ * @uuid: the token given, or NULL
+ *
+ * A token given for a PF with no VF in use becomes the token.
+ *
+ * Return: 0; -EACCES where the token is missing or wrong; -EINVAL where one is
+ * given that means nothing: the device is no PF or VF, or the PF has another
+ * driver.
+ */
+int vfio_pci_vf_token_check(struct vfio_pci_core_device *vdev,
+			    const uuid_t *uuid)
+{
+	struct vfio_pci_core_device *pf = vdev->sriov_pf_core_dev;
+	struct pci_dev *pdev = vdev->pdev;
+	int ret = 0;
+
+	if (pdev->is_virtfn && pf) {
+		mutex_lock(&pf->vf_token->lock);
+		if (!vfio_pci_vf_token_matches(pf, pdev, uuid))
+			ret = -EACCES;
+		mutex_unlock(&pf->vf_token->lock);
+		return ret;
+	}
+
+	if (vdev->vf_token) {
+		mutex_lock(&vdev->vf_token->lock);
+		if (!vdev->vf_token->users) {
+			if (uuid)
+				uuid_copy(&vdev->vf_token->uuid, uuid);
+		} else if (!vfio_pci_vf_token_matches(vdev, pdev, uuid)) {
+			ret = -EACCES;
+		}
+		mutex_unlock(&vdev->vf_token->lock);
+		return ret;
+	}
+
+	if (!uuid)
+		return 0;
+
+	pci_info_ratelimited(pdev, "VF token incorrectly provided, %s\n",
+			     pdev->is_virtfn ? "PF not bound to vfio-pci" :
+					       "not a PF or VF");
+	return -EINVAL;
+}
+
+/* VFIO_DEVICE_FEATURE_PCI_VF_TOKEN: set only, a token is not given away. */
+int vfio_pci_feature_vf_token(struct vfio_pci_core_device *vdev, u32 flags,
+			      uuid_t __user *arg, size_t argsz)
+{
+	uuid_t uuid;
+	int ret;
+
+	if (!vdev->vf_token)
+		return -ENOTTY;
+
+	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET,
+				 sizeof(uuid));
+	if (ret != 1)
+		return ret;
+
+	if (copy_from_user(&uuid, arg, sizeof(uuid)))
+		return -EFAULT;
+
+	mutex_lock(&vdev->vf_token->lock);
+	uuid_copy(&vdev->vf_token->uuid, &uuid);
+	mutex_unlock(&vdev->vf_token->lock);
+	return 0;
+}
+
+static int vfio_pci_sriov_enable(struct vfio_pci_core_device *vdev, int num_vfs)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	int ret;
+
+	mutex_lock(&sriov_pfs_lock);
+	/* VFs are probed in pci_enable_sriov() and look for their PF. */
+	if (!list_empty(&vdev->sriov_pfs_item)) {
+		mutex_unlock(&sriov_pfs_lock);
+		return -EINVAL;
+	}
+	list_add_tail(&vdev->sriov_pfs_item, &sriov_pfs);
+	mutex_unlock(&sriov_pfs_lock);
+
+	/* VFs are there only while their PF is in D0: it may not leave now. */
+	ret = pm_runtime_resume_and_get(&pdev->dev);
+	if (ret)
+		goto unlist;
+
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_POWER);
+	vdev->sriov_active = true;
+	vfio_pci_set_power_state(vdev, PCI_D0);
+	vfio_pci_gate_open(vdev);
+
+	ret = pci_enable_sriov(pdev, num_vfs);
+	if (ret)
+		goto inactive;
+
+	return num_vfs;
+
+inactive:
+	vdev->sriov_active = false;
+	pm_runtime_put(&pdev->dev);
+unlist:
+	mutex_lock(&sriov_pfs_lock);
+	list_del_init(&vdev->sriov_pfs_item);
+	mutex_unlock(&sriov_pfs_lock);
+	return ret;
+}
+
+static void vfio_pci_sriov_disable(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+
+	/* Removes the VFs, and waits for who has one open. */
+	if (pci_num_vf(pdev))
+		pci_disable_sriov(pdev);
+
+	mutex_lock(&sriov_pfs_lock);
+	if (list_empty(&vdev->sriov_pfs_item)) {
+		mutex_unlock(&sriov_pfs_lock);
+		return;
+	}
+	list_del_init(&vdev->sriov_pfs_item);
+	mutex_unlock(&sriov_pfs_lock);
+
+	vdev->sriov_active = false;
+	pm_runtime_put(&pdev->dev);
+}
+
+/**
+ * vfio_pci_core_sriov_configure - &pci_driver.sriov_configure of vfio-pci
+ * @vdev: the PF
+ * @nr_virtfn: VFs to have, 0 for none
+ *
+ * Return: VFs enabled, -EINVAL where there are some already, or what
+ * pci_enable_sriov() returns.
+ * Context: may sleep; the PF's device lock is held.
+ */
+int vfio_pci_core_sriov_configure(struct vfio_pci_core_device *vdev,
+				  int nr_virtfn)
+{
+	device_lock_assert(&vdev->pdev->dev);
+
+	if (nr_virtfn)
+		return vfio_pci_sriov_enable(vdev, nr_virtfn);
+
+	vfio_pci_sriov_disable(vdev);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_sriov_configure);

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vfio-pci: the driver for any PCI device that an administrator gives to user
+ * space, by driver_override, by ids= or by new_id.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/vfio_pci_core.h>
+
+static char ids[1024] __initdata;
+module_param_string(ids, ids, sizeof(ids), 0);
+MODULE_PARM_DESC(ids, "Devices to take at load: vendor:device[:subvendor[:subdevice[:class[:class_mask]]]], hexadecimal, separated by commas");
+
+static bool nointxmask;
+module_param(nointxmask, bool, 0444);
+MODULE_PARM_DESC(nointxmask, "Mask INTx at the interrupt controller, not with the device's INTx disable bit, which works on few devices as it should not");
+
+#ifdef CONFIG_VFIO_PCI_VGA
+static bool disable_vga;
+module_param(disable_vga, bool, 0444);
+MODULE_PARM_DESC(disable_vga, "Do not give the legacy VGA ranges to users");
+#else
+#define disable_vga true
+#endif
+
+static bool disable_idle_d3;
+module_param(disable_idle_d3, bool, 0444);
+MODULE_PARM_DESC(disable_idle_d3, "Keep devices that nobody uses in D0");
+
+static bool enable_sriov;
+#ifdef CONFIG_PCI_IOV
+module_param(enable_sriov, bool, 0644);
+MODULE_PARM_DESC(enable_sriov, "Let sriov_numvfs of a PF bound here enable VFs; the PF's driver in user space has to support them");
+#endif
+
+static bool disable_denylist;
+module_param(disable_denylist, bool, 0444);
+MODULE_PARM_DESC(disable_denylist, "Bind even devices whose known errata let an untrusted user harm the system");
+
+/*
+ * Intel QuickAssist functions from which an untrusted user can hang or crash
+ * the platform; their host driver works around it.
+ */
+static const struct pci_device_id vfio_pci_denylist[] = {
+	{ PCI_VDEVICE(INTEL, PCI_DEVICE_ID_INTEL_QAT_C3XXX) },
+	{ PCI_VDEVICE(INTEL, PCI_DEVICE_ID_INTEL_QAT_C3XXX_VF) },
+	{ PCI_VDEVICE(INTEL, PCI_DEVICE_ID_INTEL_QAT_C62X) },
+	{ PCI_VDEVICE(INTEL, PCI_DEVICE_ID_INTEL_QAT_C62X_VF) },
+	{ PCI_VDEVICE(INTEL, PCI_DEVICE_ID_INTEL_QAT_DH895XCC) },
+	{ PCI_VDEVICE(INTEL, PCI_DEVICE_ID_INTEL_QAT_DH895XCC_VF) },
+	{ PCI_VDEVICE(INTEL, PCI_DEVICE_ID_INTEL_DSA_SPR0) },
+	{ PCI_VDEVICE(INTEL, PCI_DEVICE_ID_INTEL_IAX_SPR0) },
+	{ }
+};
+
+static bool vfio_pci_is_denied(struct pci_dev *pdev)
+{
+	if (!pci_match_id(vfio_pci_denylist, pdev))
+		return false;
+
+	if (disable_denylist) {
+		pci_warn(pdev,
+			 "device denylist disabled - allowing device %04x:%04x.\n",
+			 pdev->vendor, pdev->device);
+		return false;
+	}
+
+	pci_warn(pdev, "%04x:%04x exists in vfio-pci device denylist, driver probing disallowed.\n",
+		 pdev->vendor, pdev->device);
+	return true;
+}
+
+static int vfio_pci_open_device(struct vfio_device *core_vdev)
+{
+	struct vfio_pci_core_device *vdev =
+		container_of(core_vdev, struct vfio_pci_core_device, vdev);
+	int ret;
+
+	ret = vfio_pci_core_enable(vdev);
+	if (ret)
+		return ret;
+
+	vfio_pci_core_finish_enable(vdev);
+	return 0;
+}
+
+static const struct vfio_device_ops vfio_pci_ops = {
+	.name = "vfio-pci",
+
+	/* the object */
+	.init = vfio_pci_core_init_dev,
+	.release = vfio_pci_core_release_dev,
+	.match = vfio_pci_core_match,
+	.request = vfio_pci_core_request,
+
+	/* its files */
+	.open_device = vfio_pci_open_device,
+	.close_device = vfio_pci_core_close_device,
+	.read = vfio_pci_core_read,
+	.write = vfio_pci_core_write,
+	.mmap = vfio_pci_core_mmap,
+	.ioctl = vfio_pci_core_ioctl,
+	.device_feature = vfio_pci_core_ioctl_feature,
+
+	/* its DMA, with iommufd */
+	.attach_ioas = vfio_iommufd_physical_attach_ioas,
+	.detach_ioas = vfio_iommufd_physical_detach_ioas,
+	.bind_iommufd = vfio_iommufd_physical_bind,
+	.unbind_iommufd = vfio_iommufd_physical_unbind,
+};
+
+static int vfio_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct vfio_pci_core_device *vdev;
+	int ret;
+
+	if (vfio_pci_is_denied(pdev))
+		return -EINVAL;
+
+	vdev = vfio_alloc_device(vfio_pci_core_device, vdev, &pdev->dev,
+				 &vfio_pci_ops);
+	if (IS_ERR(vdev))
+		return PTR_ERR(vdev);
+
+	pci_set_drvdata(pdev, vdev);
+	ret = vfio_pci_core_register_device(vdev);
+	if (!ret)
+		return 0;
+
+	vfio_put_device(&vdev->vdev);
+	return ret;
+}
+
+static void vfio_pci_remove(struct pci_dev *pdev)
+{
+	struct vfio_pci_core_device *vdev = pci_get_drvdata(pdev);
+
+	vfio_pci_core_unregister_device(vdev);
+	vfio_put_device(&vdev->vdev);
+}
+
+static int vfio_pci_sriov_configure(struct pci_dev *pdev, int nr_virtfn)
+{
+	struct vfio_pci_core_device *vdev = pci_get_drvdata(pdev);
+
+	if (!enable_sriov)
+		return -ENOENT;
+
+	return vfio_pci_core_sriov_configure(vdev, nr_virtfn);
+}
+
+static const struct pci_device_id vfio_pci_table[] = {
+	/* Everything, but only where driver_override asks for it. */
+	{ PCI_DRIVER_OVERRIDE_DEVICE_VFIO(PCI_ANY_ID, PCI_ANY_ID) },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, vfio_pci_table);
+
+static struct pci_driver vfio_pci_driver = {
+	.name = "vfio-pci",
+	.id_table = vfio_pci_table,
+	.driver_managed_dma = true,
+	.probe = vfio_pci_probe,
+	.remove = vfio_pci_remove,
+	.sriov_configure = vfio_pci_sriov_configure,
+	.err_handler = &vfio_pci_core_err_handlers,
+};
+
+/* One entry of ids=; anything wrong with it is reported and skipped. */
+static void __init vfio_pci_add_id(char *id)
+{
+	unsigned int vendor, device;
+	unsigned int subvendor = PCI_ANY_ID, subdevice = PCI_ANY_ID;
+	unsigned int class = 0, class_mask = 0;
+	int fields, ret;
+
+	fields = sscanf(id, "%x:%x:%x:%x:%x:%x", &vendor, &device, &subvendor,
+			&subdevice, &class, &class_mask);
+	if (fields < 2) {
+		pr_warn("invalid id string \"%s\"\n", id);
+		return;
+	}
+
+	ret = pci_add_dynid(&vfio_pci_driver, vendor, device, subvendor,
+			    subdevice, class, class_mask, 0);
+	if (ret)
+		pr_warn("failed to add dynamic id [%04x:%04x[%04x:%04x]] class %#08x/%08x (%d)\n",
+			vendor, device, subvendor, subdevice, class,
+			class_mask, ret);
+	else
+		pr_info("add [%04x:%04x[%04x:%04x]] class %#08x/%08x\n",
+			vendor, device, subvendor, subdevice, class,
+			class_mask);
+}
+
+static int __init vfio_pci_init(void)
+{
+	char *rest = ids, *id;
+	int ret;
+
+	vfio_pci_core_set_params(nointxmask, disable_vga, disable_idle_d3);
+
+	ret = pci_register_driver(&vfio_pci_driver);
+	if (ret)
+		return ret;
+
+	while ((id = strsep(&rest, ",")))
+		if (*id)
+			vfio_pci_add_id(id);
+
+	if (disable_denylist)
+		pr_warn("device denylist disabled.\n");
+	return 0;
+}
+
+static void __exit vfio_pci_exit(void)
+{
+	pci_unregister_driver(&vfio_pci_driver);
+}
+
+module_init(vfio_pci_init);
+module_exit(vfio_pci_exit);
+
+MODULE_DESCRIPTION("VFIO PCI - User Level meta-driver");
+MODULE_AUTHOR("The VFIO stack project");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the parts of vfio-pci-core share. Variant drivers use
+ * <linux/vfio_pci_core.h> instead.
+ */
+#ifndef DRIVERS_VFIO_PCI_PRIV_H
+#define DRIVERS_VFIO_PCI_PRIV_H
+
+#include <linux/vfio_pci_core.h>
+
+/*
+ * gate.c: is device memory there? Read the head of that file first.
+ *
+ * close takes memory_lock for write and returns holding it, with every reader
+ * cut off; open looks at the hardware again and drops the lock. Between the
+ * two the caller does to the device whatever made it close the gate.
+ */
+enum vfio_pci_gate_cause {
+	VFIO_PCI_GATE_ENABLE,		/* first open */
+	VFIO_PCI_GATE_DISABLE,		/* last close */
+	VFIO_PCI_GATE_COMMAND,		/* write to the COMMAND register */
+	VFIO_PCI_GATE_POWER,		/* write to the PM capability */
+	VFIO_PCI_GATE_RESET,		/* VFIO_DEVICE_RESET */
+	VFIO_PCI_GATE_FLR,		/* reset written to config space */
+	VFIO_PCI_GATE_HOT_RESET,	/* bus or slot reset of a set */
+	VFIO_PCI_GATE_LOW_POWER,	/* low power entry and exit */
+};
+
+/* Reasons to stay closed that no register shows: bits of gate_holds. */
+#define VFIO_PCI_HOLD_NOT_OPEN		BIT(0)	/* no user has the device */
+#define VFIO_PCI_HOLD_LOW_POWER		BIT(1)	/* the user asked for it */
+
+void vfio_pci_gate_close(struct vfio_pci_core_device *vdev,
+			 enum vfio_pci_gate_cause cause)
+	__acquires(&vdev->memory_lock);
+bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
+			     enum vfio_pci_gate_cause cause);
+void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
+	__releases(&vdev->memory_lock);
+/* Under memory_lock, read or write. */
+bool vfio_pci_gate_is_open(struct vfio_pci_core_device *vdev);
+
+/* Memory decodes between the two, whatever the user did to COMMAND. */
+u16 vfio_pci_gate_force_decode(struct vfio_pci_core_device *vdev)
+	__acquires(&vdev->memory_lock);
+void vfio_pci_gate_restore_decode(struct vfio_pci_core_device *vdev, u16 cmd)
+	__releases(&vdev->memory_lock);
+
+/* mmap.c */
+void vfio_pci_mmap_probe(struct vfio_pci_core_device *vdev);
+void vfio_pci_mmap_release(struct vfio_pci_core_device *vdev);
+void vfio_pci_zap_bars(struct vfio_pci_core_device *vdev);
+
+/*
+ * config.c: the virtualised configuration space, region
+ * VFIO_PCI_CONFIG_REGION_INDEX.
+ *
+ * vfio_pci_config_init() is called at first open with the device enabled and
+ * its saved state taken; it fills vdev->pci_config_map, vdev->vconfig,
+ * vdev->msi_qmax, vdev->rbar and vdev->extended_caps.
+ */
+int vfio_pci_config_module_init(void);
+void vfio_pci_config_module_exit(void);
+int vfio_pci_config_init(struct vfio_pci_core_device *vdev);
+void vfio_pci_config_free(struct vfio_pci_core_device *vdev);
+ssize_t vfio_pci_config_rw(struct vfio_pci_core_device *vdev, char __user *buf,
+			   size_t count, loff_t *ppos, bool iswrite);
+
+/* irqs.c, intx.c, msi.c: the interrupts of a device */
+unsigned int vfio_pci_irq_count(struct vfio_pci_core_device *vdev,
+				unsigned int index);
+int vfio_pci_set_irqs(struct vfio_pci_core_device *vdev, u32 flags,
+		      unsigned int index, unsigned int start,
+		      unsigned int count, void *data);
+/* Last close: everything that SET_IRQS armed is gone afterwards. */
+void vfio_pci_irqs_release(struct vfio_pci_core_device *vdev);
+void vfio_pci_irqs_module_exit(void);
+/* Mask or unmask INTx; mask returns true if it was unmasked before. */
+bool vfio_pci_intx_mask(struct vfio_pci_core_device *vdev);
+void vfio_pci_intx_unmask(struct vfio_pci_core_device *vdev);
+/* The AER handler and the release request; the triggers are eventfds. */
+void vfio_pci_signal_error(struct vfio_pci_core_device *vdev);
+bool vfio_pci_signal_request(struct vfio_pci_core_device *vdev);
+
+/* ioeventfd.c */
+long vfio_pci_ioeventfd(struct vfio_pci_core_device *vdev, loff_t offset,
+			u64 data, int count, int fd);
+void vfio_pci_ioeventfds_release(struct vfio_pci_core_device *vdev);
+
+/* region.c: device-specific regions, behind the fixed ones */
+struct vfio_pci_region *
+vfio_pci_find_region(struct vfio_pci_core_device *vdev, unsigned long index);
+void vfio_pci_regions_release(struct vfio_pci_core_device *vdev);
+
+/* rw.c: BARs, ROM, VGA */
+ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, char __user *buf,
+			size_t count, loff_t *ppos, bool iswrite);
+ssize_t vfio_pci_vga_rw(struct vfio_pci_core_device *vdev, char __user *buf,
+			size_t count, loff_t *ppos, bool iswrite);
+
+void vfio_pci_barmaps_release(struct vfio_pci_core_device *vdev);
+resource_size_t vfio_pci_rom_size(struct vfio_pci_core_device *vdev);
+
+/* enable.c: module parameters */
+bool vfio_pci_vga_disabled(void);
+bool vfio_pci_idle_d3_disabled(void);
+
+/* info.c: the answers of the information ioctls */
+long vfio_pci_get_info(struct vfio_pci_core_device *vdev, void __user *arg);
+long vfio_pci_get_region_info(struct vfio_pci_core_device *vdev,
+			      void __user *arg);
+long vfio_pci_get_irq_info(struct vfio_pci_core_device *vdev,
+			   void __user *arg);
+
+/* reset.c; the function reset returns -EAGAIN where it lost a race for locks */
+int vfio_pci_reset_function(struct vfio_pci_core_device *vdev,
+			    enum vfio_pci_gate_cause cause);
+long vfio_pci_get_hot_reset_info(struct vfio_pci_core_device *vdev,
+				 void __user *arg);
+long vfio_pci_hot_reset(struct vfio_pci_core_device *vdev, void __user *arg);
+/* Last close, under dev_set->lock: reset the bus of a set nobody uses. */
+void vfio_pci_reset_unused_set(struct vfio_device_set *dev_set);
+
+/*
+ * power.c: the caller of set_power_state holds the gate closed; leaving D0
+ * and coming back to it saves and restores what the device forgets.
+ */
+int vfio_pci_set_power_state(struct vfio_pci_core_device *vdev,
+			     pci_power_t state);
+extern const struct dev_pm_ops vfio_pci_pm_ops;
+void vfio_pci_probe_power(struct vfio_pci_core_device *vdev);
+void vfio_pci_low_power_leave(struct vfio_pci_core_device *vdev);
+int vfio_pci_feature_low_power(struct vfio_pci_core_device *vdev, u32 feature,
+			       u32 flags, void __user *arg, size_t argsz);
+
+/* sriov.c: PFs, VFs and the token that lets a VF's user in */
+int vfio_pci_sriov_init(struct vfio_pci_core_device *vdev);
+void vfio_pci_sriov_exit(struct vfio_pci_core_device *vdev);
+void vfio_pci_vf_token_use(struct vfio_pci_core_device *vdev);
+void vfio_pci_vf_token_unuse(struct vfio_pci_core_device *vdev);
+int vfio_pci_vf_token_check(struct vfio_pci_core_device *vdev,
+			    const uuid_t *uuid);
+int vfio_pci_feature_vf_token(struct vfio_pci_core_device *vdev, u32 flags,
+			      uuid_t __user *arg, size_t argsz);
+
+#ifdef CONFIG_EEH
+#include <asm/eeh.h>
+
+static inline void vfio_pci_eeh_open(struct vfio_pci_core_device *vdev)
+{
+	eeh_dev_open(vdev->pdev);
+}
+
+static inline void vfio_pci_eeh_release(struct vfio_pci_core_device *vdev)
+{
+	eeh_dev_release(vdev->pdev);
+}
+#else
+static inline void vfio_pci_eeh_open(struct vfio_pci_core_device *vdev) {}
+static inline void vfio_pci_eeh_release(struct vfio_pci_core_device *vdev) {}
+#endif
+
+#ifdef CONFIG_VFIO_PCI_ZDEV_KVM
+int vfio_pci_info_zdev_add_caps(struct vfio_pci_core_device *vdev,
+				struct vfio_info_cap *caps);
+int vfio_pci_zdev_open_device(struct vfio_pci_core_device *vdev);
+void vfio_pci_zdev_close_device(struct vfio_pci_core_device *vdev);
+#else
+static inline int
+vfio_pci_info_zdev_add_caps(struct vfio_pci_core_device *vdev,
+			    struct vfio_info_cap *caps)
+{
+	return -ENODEV;
+}
+
+static inline int vfio_pci_zdev_open_device(struct vfio_pci_core_device *vdev)
+{
+	return 0;
+}
+
+static inline void
+vfio_pci_zdev_close_device(struct vfio_pci_core_device *vdev)
+{}
+#endif
+
+static inline bool vfio_pci_is_vga(struct pci_dev *pdev)
+{
+	return (pdev->class >> 8) == PCI_CLASS_DISPLAY_VGA;
+}
+
+#endif /* DRIVERS_VFIO_PCI_PRIV_H */
