@@ -154,7 +154,7 @@ bool vfio_pci_gate_is_open(struct vfio_pci_core_device *vdev)
  * them for a user who has switched decoding off. The gate stays as it is: a
  * user gains nothing.
  *
- * Return: the command register to give back to vfio_pci_gate_restore_decode().
+ * Return: what to give back to vfio_pci_gate_restore_decode().
  * Context: may sleep; takes memory_lock for write and returns with it held.
  */
 u16 vfio_pci_gate_force_decode(struct vfio_pci_core_device *vdev)
@@ -175,11 +175,18 @@ u16 vfio_pci_gate_force_decode(struct vfio_pci_core_device *vdev)
  * @vdev: the device
  * @cmd: what that returned
  *
+ * Only the bit that was forced goes back: setting up interrupts changes others.
+ *
  * Context: drops memory_lock.
  */
 void vfio_pci_gate_restore_decode(struct vfio_pci_core_device *vdev, u16 cmd)
 {
-	if (!(cmd & PCI_COMMAND_MEMORY))
-		pci_write_config_word(vdev->pdev, PCI_COMMAND, cmd);
+	struct pci_dev *pdev = vdev->pdev;
+
+	if (!(cmd & PCI_COMMAND_MEMORY)) {
+		pci_read_config_word(pdev, PCI_COMMAND, &cmd);
+		pci_write_config_word(pdev, PCI_COMMAND,
+				      cmd & ~PCI_COMMAND_MEMORY);
+	}
 	up_write(&vdev->memory_lock);
 }
