@@ -107,21 +107,80 @@ void vfio_pci_zap_bars(struct vfio_pci_core_device *vdev)
 	vfio_device_unmap_mapping_range(&vdev->vdev, start, end - start);
 }
 
-static unsigned long vfio_pci_vma_pfn(struct vfio_pci_core_device *vdev,
-				      pgoff_t pgoff)
+static unsigned long vfio_pci_vma_pfn(struct vm_area_struct *vma,
+				      unsigned long addr)
 {
+	struct vfio_pci_core_device *vdev = vma->vm_private_data;
+	pgoff_t pgoff = linear_page_index(vma, addr);
 	int bar = pgoff >> REGION_PGOFF_BITS;
 
 	return PHYS_PFN(pci_resource_start(vdev->pdev, bar)) +
 	       (pgoff & REGION_PGOFF_MASK);
 }
 
-static vm_fault_t vfio_pci_insert_pfn(struct vm_fault *vmf, unsigned long pfn,
-				      unsigned int order)
+/* The run of page table entries that one small fault fills. */
+struct vfio_pci_pte_run {
+	struct mm_struct *mm;
+	unsigned long start;
+	pte_t pte;
+};
+
+static int vfio_pci_fill_pte(pte_t *ptep, unsigned long addr, void *data)
+{
+	struct vfio_pci_pte_run *run = data;
+	pte_t old = ptep_get(ptep);
+
+	if (addr == run->start) {
+		run->pte = old;
+		return pte_present(old) ? 0 : -EAGAIN;
+	}
+
+	run->pte = pte_next_pfn(run->pte);
+	if (pte_none(old))
+		set_pte_at(run->mm, addr, ptep, run->pte);
+	return 0;
+}
+
+/*
+ * Whoever touches one page of a BAR touches the next ones: a fault that cannot
+ * have a huge entry fills the page table that its entry is in, as far as the
+ * VMA goes.
+ *
+ * The first entry is made by the mm, which knows the cache attributes the
+ * architecture wants for the pfn; the others are made after its likeness. That
+ * the mm put one in also means that there is a page table, which nobody
+ * replaces by a huge entry or takes away while we are in a fault.
+ */
+static vm_fault_t vfio_pci_insert_ptes(struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long window = ALIGN_DOWN(vmf->address, PMD_SIZE);
+	unsigned long start = max(window, vma->vm_start);
+	unsigned long last = min(window + PMD_SIZE - 1, vma->vm_end - 1);
+	struct vfio_pci_pte_run run = {
+		.mm = vma->vm_mm,
+		.start = start,
+	};
+	vm_fault_t ret;
+
+	ret = vmf_insert_pfn(vma, start, vfio_pci_vma_pfn(vma, start));
+	if (ret != VM_FAULT_NOPAGE)
+		return ret;
+
+	/* Without memory for more, the page that was asked for is enough. */
+	if (apply_to_page_range(run.mm, start, last + 1 - start,
+				vfio_pci_fill_pte, &run))
+		return vmf_insert_pfn(vma, vmf->address,
+				      vfio_pci_vma_pfn(vma, vmf->address));
+	return VM_FAULT_NOPAGE;
+}
+
+static vm_fault_t vfio_pci_insert(struct vm_fault *vmf, unsigned long pfn,
+				  unsigned int order)
 {
 	switch (order) {
 	case 0:
-		return vmf_insert_pfn(vmf->vma, vmf->address, pfn);
+		return vfio_pci_insert_ptes(vmf);
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 	case PMD_ORDER:
 		return vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV),
@@ -155,13 +214,13 @@ static vm_fault_t vfio_pci_huge_fault(struct vm_fault *vmf, unsigned int order)
 	if (start < vma->vm_start || size > vma->vm_end - start)
 		return VM_FAULT_FALLBACK;
 
-	pfn = vfio_pci_vma_pfn(vdev, linear_page_index(vma, start));
+	pfn = vfio_pci_vma_pfn(vma, start);
 	if (!IS_ALIGNED(pfn, 1UL << order))
 		return VM_FAULT_FALLBACK;
 
 	down_read(&vdev->memory_lock);
 	if (vfio_pci_gate_is_open(vdev))
-		ret = vfio_pci_insert_pfn(vmf, pfn, order);
+		ret = vfio_pci_insert(vmf, pfn, order);
 	up_read(&vdev->memory_lock);
 
 	return ret;
