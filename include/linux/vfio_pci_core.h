@@ -290,12 +290,8 @@ VFIO_IOREAD_DECLARATION(32);
 VFIO_IOWRITE_DECLARATION(8);
 VFIO_IOWRITE_DECLARATION(16);
 VFIO_IOWRITE_DECLARATION(32);
-/* Not every architecture has 64-bit accesses. */
-#ifdef ioread64
+/* Two accesses of 32 bits, the low one first, where there are none of 64. */
 VFIO_IOREAD_DECLARATION(64);
-#endif
-#ifdef iowrite64
 VFIO_IOWRITE_DECLARATION(64);
-#endif
 
 #endif /* VFIO_PCI_CORE_H */

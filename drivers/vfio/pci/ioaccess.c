@@ -94,75 +94,95 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_iowrite##size)
 VFIO_PCI_IO_ACCESSORS(8);
 VFIO_PCI_IO_ACCESSORS(16);
 VFIO_PCI_IO_ACCESSORS(32);
-#ifdef ioread64
 VFIO_PCI_IO_ACCESSORS(64);
-#endif
 
-static size_t vfio_pci_io_width(loff_t off, size_t count, size_t max_width)
+/* One width's accesses to @run bytes. */
+#define IO_READ_RUN(type, read)						\
+	for (i = 0; i < run; i += sizeof(type))				\
+		*(type *)(buf + i) = read(io + i)
+#define IO_WRITE_RUN(type, write)					\
+	for (i = 0; i < run; i += sizeof(type))				\
+		write(*(type *)(buf + i), io + i)
+
+/*
+ * The widest access that @off and @count allow, and how many bytes can be moved
+ * with it before another width is due.
+ */
+static size_t vfio_pci_io_run(loff_t off, size_t count, size_t max_width,
+			      size_t *run)
 {
 	size_t width = max_width;
 
 	while (width > count || !IS_ALIGNED(off, width))
 		width >>= 1;
+	*run = width == max_width ? count & ~(width - 1) : width;
 	return width;
 }
 
-static void vfio_pci_io_read_chunk(void __iomem *io, void *buf, loff_t off,
-				   size_t count, size_t max_width)
-{
-	while (count) {
-		size_t width = vfio_pci_io_width(off, count, max_width);
-
-		switch (width) {
-#ifdef ioread64
-		case 8:
-			*(u64 *)buf = raw_ioread64(io + off);
-			break;
-#endif
-		case 4:
-			*(u32 *)buf = raw_ioread32(io + off);
-			break;
-		case 2:
-			*(u16 *)buf = raw_ioread16(io + off);
-			break;
-		default:
-			*(u8 *)buf = raw_ioread8(io + off);
-		}
-		buf += width;
-		off += width;
-		count -= width;
-	}
+#define VFIO_PCI_IO_MOVERS(kind, r8, r16, r32, r64, w8, w16, w32, w64)	\
+static void vfio_pci_##kind##_read(void __iomem *io, void *buf,		\
+				   loff_t off, size_t count,		\
+				   size_t max_width)			\
+{									\
+	size_t i, run;							\
+									\
+	for (; count; count -= run, off += run, io += run, buf += run) {\
+		switch (vfio_pci_io_run(off, count, max_width, &run)) {	\
+		case 8:							\
+			IO_READ_RUN(u64, r64);				\
+			break;						\
+		case 4:							\
+			IO_READ_RUN(u32, r32);				\
+			break;						\
+		case 2:							\
+			IO_READ_RUN(u16, r16);				\
+			break;						\
+		default:						\
+			IO_READ_RUN(u8, r8);				\
+		}							\
+	}								\
+}									\
+									\
+static void vfio_pci_##kind##_write(void __iomem *io, const void *buf,	\
+				    loff_t off, size_t count,		\
+				    size_t max_width)			\
+{									\
+	size_t i, run;							\
+									\
+	for (; count; count -= run, off += run, io += run, buf += run) {\
+		switch (vfio_pci_io_run(off, count, max_width, &run)) {	\
+		case 8:							\
+			IO_WRITE_RUN(u64, w64);				\
+			break;						\
+		case 4:							\
+			IO_WRITE_RUN(u32, w32);				\
+			break;						\
+		case 2:							\
+			IO_WRITE_RUN(u16, w16);				\
+			break;						\
+		default:						\
+			IO_WRITE_RUN(u8, w8);				\
+		}							\
+	}								\
 }
 
-static void vfio_pci_io_write_chunk(void __iomem *io, const void *buf,
-				    loff_t off, size_t count, size_t max_width)
-{
-	while (count) {
-		size_t width = vfio_pci_io_width(off, count, max_width);
-
-		switch (width) {
-#ifdef iowrite64
-		case 8:
-			raw_iowrite64(*(u64 *)buf, io + off);
-			break;
+/* Memory or ports: the architecture tells them apart at each access. */
+VFIO_PCI_IO_MOVERS(any, raw_ioread8, raw_ioread16, raw_ioread32, raw_ioread64,
+		   raw_iowrite8, raw_iowrite16, raw_iowrite32, raw_iowrite64)
+/* Known to be memory. */
+#ifdef __BIG_ENDIAN
+#define vfio_pci_mem_read	vfio_pci_any_read
+#define vfio_pci_mem_write	vfio_pci_any_write
+#else
+VFIO_PCI_IO_MOVERS(mem, readb, readw, readl, readq,
+		   writeb, writew, writel, writeq)
 #endif
-		case 4:
-			raw_iowrite32(*(u32 *)buf, io + off);
-			break;
-		case 2:
-			raw_iowrite16(*(u16 *)buf, io + off);
-			break;
-		default:
-			raw_iowrite8(*(u8 *)buf, io + off);
-		}
-		buf += width;
-		off += width;
-		count -= width;
-	}
-}
 
-/* One piece that touches nothing excluded, through the kernel buffer @buf. */
-static int vfio_pci_io_chunk(struct vfio_pci_core_device *vdev, bool test_mem,
+/*
+ * One piece that touches nothing excluded, through the kernel buffer @buf,
+ * which is aligned as @off is.
+ */
+static int vfio_pci_io_piece(struct vfio_pci_core_device *vdev, bool test_mem,
 			     void __iomem *io, void *buf, char __user *user,
 			     loff_t off, size_t count, bool iswrite,
 			     size_t max_width)
@@ -176,10 +196,14 @@ static int vfio_pci_io_chunk(struct vfio_pci_core_device *vdev, bool test_mem,
 	if (ret)
 		return ret;
 
-	if (iswrite)
-		vfio_pci_io_write_chunk(io, buf, off, count, max_width);
+	if (test_mem && iswrite)
+		vfio_pci_mem_write(io + off, buf, off, count, max_width);
+	else if (test_mem)
+		vfio_pci_mem_read(io + off, buf, off, count, max_width);
+	else if (iswrite)
+		vfio_pci_any_write(io + off, buf, off, count, max_width);
 	else
-		vfio_pci_io_read_chunk(io, buf, off, count, max_width);
+		vfio_pci_any_read(io + off, buf, off, count, max_width);
 	vfio_pci_io_end(vdev, test_mem);
 
 	if (!iswrite && copy_to_user(user, buf, count))
@@ -228,22 +252,21 @@ ssize_t vfio_pci_core_do_io_rw(struct vfio_pci_core_device *vdev, bool test_mem,
 			       enum vfio_pci_io_width max_width)
 {
 	u64 small[IO_SMALL / sizeof(u64)];
-	void *chunk = small;
+	size_t size = sizeof(small);
+	void *buffer = small;
 	size_t done = 0;
 	ssize_t ret = 0;
 
-#ifndef ioread64
-	max_width = min(max_width, VFIO_PCI_IO_WIDTH_4);
-#endif
-	if (count > sizeof(small)) {
-		chunk = kmalloc(min_t(size_t, count, IO_CHUNK), GFP_KERNEL);
-		if (!chunk)
+	if (count > size) {
+		size = IO_CHUNK;
+		buffer = kmalloc(size, GFP_KERNEL);
+		if (!buffer)
 			return -ENOMEM;
 	}
 
 	while (done < count) {
-		size_t part = min_t(size_t, count - done,
-				    IO_CHUNK - (off & (IO_CHUNK - 1)));
+		size_t place = off & (size - 1);
+		size_t part = min(count - done, size - place);
 
 		if (off >= x_start && off < x_end) {
 			part = min_t(size_t, count - done, x_end - off);
@@ -251,9 +274,9 @@ ssize_t vfio_pci_core_do_io_rw(struct vfio_pci_core_device *vdev, bool test_mem,
 		} else {
 			if (off < x_start)
 				part = min_t(size_t, part, x_start - off);
-			ret = vfio_pci_io_chunk(vdev, test_mem, io, chunk,
-						buf + done, off, part, iswrite,
-						max_width);
+			ret = vfio_pci_io_piece(vdev, test_mem, io,
+						buffer + place, buf + done,
+						off, part, iswrite, max_width);
 		}
 		if (ret)
 			break;
@@ -262,8 +285,8 @@ ssize_t vfio_pci_core_do_io_rw(struct vfio_pci_core_device *vdev, bool test_mem,
 		off += part;
 	}
 
-	if (chunk != small)
-		kfree(chunk);
+	if (buffer != small)
+		kfree(buffer);
 	return ret ?: done;
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_do_io_rw);
