@@ -474,7 +474,7 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_request);
  * vfio_pci_core_match - &vfio_device_ops.match of vfio-pci devices
  * @core_vdev: the device
  * @buf: what the user asked for: the PCI address, which " vf_token=UUID" may
- *	follow
+ *	follow; taken apart where the address is this device's
  *
  * Return: 1 for this device, 0 for another, -EINVAL for options that are not
  * known, what vfio_pci_vf_token_check() returns.
@@ -482,27 +482,27 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_request);
  */
 int vfio_pci_core_match(struct vfio_device *core_vdev, char *buf)
 {
-	static const char option[] = " vf_token=";
 	struct vfio_pci_core_device *vdev = to_vdev(core_vdev);
-	const char *name = pci_name(vdev->pdev);
 	uuid_t token, *given = NULL;
+	char *option;
+	size_t len;
 	int ret;
 
-	if (!str_has_prefix(buf, name))
+	len = str_has_prefix(buf, pci_name(vdev->pdev));
+	if (!len)
 		return 0;
 
-	buf += strlen(name);
+	buf += len;
 	if (*buf && *buf != ' ')
 		return 0;
 
-	while (*buf) {
-		if (given || !str_has_prefix(buf, option))
+	while ((option = strsep(&buf, " "))) {
+		if (!*option)
+			continue;
+		len = str_has_prefix(option, "vf_token=");
+		if (!len || given || strlen(option) != len + UUID_STRING_LEN ||
+		    uuid_parse(option + len, &token))
 			return -EINVAL;
-		buf += strlen(option);
-		ret = uuid_parse(buf, &token);
-		if (ret)
-			return ret;
-		buf += UUID_STRING_LEN;
 		given = &token;
 	}
 
@@ -541,6 +541,7 @@ static int __init vfio_pci_core_module_init(void)
 
 static void __exit vfio_pci_core_module_exit(void)
 {
+	vfio_pci_irqs_module_exit();
 	vfio_pci_config_module_exit();
 }
 
