@@ -18,8 +18,8 @@
  *
  * vdev->pci_config_map has a byte for each byte of configuration space: the
  * index of the layout it belongs to, and MAP_START at a structure's first
- * byte. What is in no structure, or in a capability without a layout, is
- * passed through unchanged in both directions.
+ * byte, a multiple of 4. What is in no structure, or in a capability without a
+ * layout, is passed through unchanged in both directions.
  *
  * The field tables are merged once, at module load, into masks by dword. An
  * access is split into naturally aligned pieces of at most four bytes, so each
@@ -27,9 +27,10 @@
  * written no wider than the bits that the user owns: the neighbours may be
  * status bits that a write of their own value clears.
  *
- * Nothing here is serialised but what a handler serialises: the vconfig is one
- * user's, who gets one of two values for writing both at a time. Memory
- * decoding, power and resets go through the gate (gate.c).
+ * Accesses are not serialised, except by a handler that says so: vconfig is
+ * one user's, and who writes two values at a time gets one of them. The map and
+ * the masks do not change while the device is open. Memory decoding, power and
+ * resets go through the gate (gate.c).
  */
 #include <linux/align.h>
 #include <linux/bits.h>
@@ -201,8 +202,9 @@ config_resolve(struct vfio_pci_config_access *acc)
 	if (id == VFIO_PCI_CONFIG_UNASSIGNED)
 		return layout;
 
+	acc->start = acc->pos & ~3;
 	while (!(map[acc->start] & MAP_START))
-		acc->start--;
+		acc->start -= 4;
 
 	dword = (acc->pos - acc->start) / 4;
 	if (dword < VFIO_PCI_CONFIG_DWORDS) {
@@ -211,6 +213,20 @@ config_resolve(struct vfio_pci_config_access *acc)
 		acc->write = config_masks[id].write[dword] >> shift & all;
 	}
 	return layout;
+}
+
+/* Constant sizes spare a look at what kind of memory @le is. */
+static int config_copy_out(char __user *buf, const __le32 *le,
+			   unsigned int width)
+{
+	switch (width) {
+	case 4:
+		return copy_to_user(buf, le, 4) ? -EFAULT : 0;
+	case 2:
+		return copy_to_user(buf, le, 2) ? -EFAULT : 0;
+	default:
+		return copy_to_user(buf, le, 1) ? -EFAULT : 0;
+	}
 }
 
 static int config_read_piece(struct vfio_pci_config_access *acc,
@@ -225,7 +241,7 @@ static int config_read_piece(struct vfio_pci_config_access *acc,
 		return ret;
 
 	le = cpu_to_le32(acc->val);
-	return copy_to_user(buf, &le, acc->width) ? -EFAULT : 0;
+	return config_copy_out(buf, &le, acc->width);
 }
 
 static int config_write_piece(struct vfio_pci_config_access *acc,
@@ -362,6 +378,16 @@ static int config_find(struct pci_dev *pdev, u16 id, bool ext,
 	return *len ? i : VFIO_PCI_CONFIG_UNASSIGNED;
 }
 
+static bool config_chain_loops(struct vfio_pci_core_device *vdev,
+			       unsigned int pos)
+{
+	if (!(vdev->pci_config_map[pos] & MAP_START))
+		return false;
+
+	pci_warn(vdev->pdev, "capabilities lead back to %#x\n", pos);
+	return true;
+}
+
 /*
  * PCI 3.0, 6.7: a chain of bytes. A capability that is hidden is skipped by
  * linking its predecessor, or the header, to its successor.
@@ -378,10 +404,12 @@ static int config_init_caps(struct vfio_pci_core_device *vdev)
 	if (!(vfio_pci_vconfig_get16(vdev, PCI_STATUS) & PCI_STATUS_CAP_LIST))
 		return 0;
 
-	/* No chain is longer; one that is, loops. */
+	/* No chain is longer; one that is loops through what is hidden. */
 	left = (PCI_CFG_SPACE_SIZE - PCI_STD_HEADER_SIZEOF) / PCI_CAP_SIZEOF;
 	for (pos = *link & ~3; pos >= PCI_STD_HEADER_SIZEOF && left--;
 	     pos = val >> 8 & 0xfc) {
+		if (config_chain_loops(vdev, pos))
+			break;
 		ret = vfio_pci_config_hw_read(pdev, pos, 2, &val);
 		if (ret)
 			return ret;
@@ -435,6 +463,8 @@ static int config_init_ext_caps(struct vfio_pci_core_device *vdev)
 	left = (pdev->cfg_size - PCI_CFG_SPACE_SIZE) / PCI_CAP_SIZEOF;
 	for (pos = PCI_CFG_SPACE_SIZE; pos >= PCI_CFG_SPACE_SIZE && left--;
 	     pos = PCI_EXT_CAP_NEXT(header)) {
+		if (config_chain_loops(vdev, pos))
+			break;
 		ret = vfio_pci_config_hw_read(pdev, pos, 4, &header);
 		if (ret)
 			return ret;
@@ -601,6 +631,10 @@ int vfio_pci_config_module_init(void)
 		masks = &config_masks[i];
 		if (layout->raw)
 			memset(masks->write, 0xff, sizeof(masks->write));
+		/* An access may run out of it into unassigned bytes. */
+		if (layout->len % 4)
+			masks->write[layout->len / 4] =
+				~config_width_mask(layout->len % 4);
 		config_merge_fields(masks, layout->fields, layout->nr_fields);
 		config_merge_fields(masks, layout->more, layout->nr_more);
 	}

@@ -91,8 +91,8 @@ static const struct vfio_pci_config_field pm_fields[] = {
 /* Both are the handler's, which asks the PCI core for the data. */
 static const struct vfio_pci_config_field vpd_fields[] = {
 	CAP_HEADER,					/* 7.9.18 */
-	FIELD16(PCI_VPD_ADDR, ALL, ALL),		/* 7.9.18.2 */
-	FIELD32(PCI_VPD_DATA, ALL, ALL),		/* 7.9.18.3 */
+	FIELD16(PCI_VPD_ADDR, ALL, ALL),		/* 7.9.18.1 */
+	FIELD32(PCI_VPD_DATA, ALL, ALL),		/* 7.9.18.2 */
 };
 
 /*
@@ -156,8 +156,7 @@ static const struct vfio_pci_config_field exp_v2_fields[] = {
 
 static const struct vfio_pci_config_field af_fields[] = {
 	CAP_HEADER,					/* 7.9.21 */
-	FIELD8(PCI_AF_CTRL, PCI_AF_CTRL_FLR,		/* 7.9.21.3 */
-	       PCI_AF_CTRL_FLR),
+	FIELD8(PCI_AF_CTRL, PCI_AF_CTRL_FLR, PCI_AF_CTRL_FLR),
 };
 
 #define ERR_UNCOR							\
@@ -188,7 +187,7 @@ static const struct vfio_pci_config_field err_fields[] = {
 
 static const struct vfio_pci_config_field pwr_fields[] = {
 	EXT_CAP_HEADER,					/* 7.8.1.1 */
-	FIELD8(PCI_PWR_DATA, 0, ALL),			/* 7.8.1.3 */
+	FIELD8(PCI_PWR_DSR, 0, ALL),			/* 7.8.1.2 */
 };
 
 /* Lengths that a register tells. */
@@ -239,8 +238,9 @@ static int find_len_vc(struct pci_dev *pdev, unsigned int pos,
 	else if (cap2 & PCI_VC_CAP2_32_PHASE)
 		phases = 32;
 
+	/* VC0 does not count as an extended one. */
 	*len = PCI_CAP_VC_BASE_SIZEOF +
-	       (cap1 & PCI_VC_CAP1_EVCC) * PCI_CAP_VC_PER_VC_SIZEOF;
+	       (1 + (cap1 & PCI_VC_CAP1_EVCC)) * PCI_CAP_VC_PER_VC_SIZEOF;
 	if (phases)	/* four bits each */
 		*len = round_up(*len, 16) + phases / 2;
 	return 0;
@@ -390,7 +390,6 @@ const struct vfio_pci_config_layout vfio_pci_config_layouts[] = {
 		FIELDS(vpd_fields),
 		.write = vfio_pci_config_write_vpd,
 	},
-	{ .name = "slot identification", CAP(PCI_CAP_ID_SLOTID), .len = 4 },
 	{
 		.name = "MSI",
 		.id = PCI_CAP_ID_MSI,
@@ -431,7 +430,6 @@ const struct vfio_pci_config_layout vfio_pci_config_layouts[] = {
 		MORE_FIELDS(msi_64_mask_fields),
 		.write = vfio_pci_config_write_msi,
 	},
-	{ .name = "hot swap", CAP(PCI_CAP_ID_CHSWP), .len = 4 },
 	{
 		.name = "PCI-X",
 		.id = PCI_CAP_ID_PCIX,
@@ -448,7 +446,7 @@ const struct vfio_pci_config_layout vfio_pci_config_layouts[] = {
 		FIELDS(pcix_fields),
 	},
 	{
-		/* HyperTransport 3.1, 7.5 */
+		/* HyperTransport 3.1, 7 */
 		.name = "HyperTransport slave",
 		CAP(PCI_CAP_ID_HT),
 		.flags_mask = HT_3BIT_CAP_MASK << 8,

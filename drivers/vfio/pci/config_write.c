@@ -155,6 +155,8 @@ static int command_store(struct vfio_pci_config_access *acc)
 	u16 cmd;
 	int ret;
 
+	/* A VF has no memory enable, but who emulates one may think so. */
+	acc->virt &= ~PCI_COMMAND_MEMORY;
 	ret = vfio_pci_config_store(acc);
 	if (ret)
 		return ret;

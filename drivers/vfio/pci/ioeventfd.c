@@ -25,25 +25,25 @@
 
 /**
  * struct vfio_pci_ioeventfd - one such write
- * @next: in the device's ioeventfds_list
  * @vdev: the device
+ * @next: in the device's ioeventfds_list
  * @virqfd: the eventfd's hold on us
- * @addr: where, in the mapped BAR
- * @data: what
- * @pos: where, in the BAR
  * @bar: which BAR
  * @count: width in bytes
+ * @pos: where, in the BAR
+ * @data: what
+ * @addr: where, in the mapped BAR
  * @gated: the BAR is memory, not I/O ports
  */
 struct vfio_pci_ioeventfd {
-	struct list_head next;
 	struct vfio_pci_core_device *vdev;
+	struct list_head next;
 	struct virqfd *virqfd;
-	void __iomem *addr;
-	u64 data;
-	u64 pos;
 	unsigned int bar;
 	int count;
+	u64 pos;
+	u64 data;
+	void __iomem *addr;
 	bool gated;
 };
 
@@ -137,6 +137,10 @@ static int vfio_pci_ioeventfd_add(struct vfio_pci_core_device *vdev,
 		return -ENOSPC;
 	}
 
+	ret = vfio_pci_core_setup_barmap(vdev, bar);
+	if (ret)
+		return ret;
+
 	io = kzalloc(sizeof(*io), GFP_KERNEL_ACCOUNT);
 	if (!io)
 		return -ENOMEM;
@@ -184,7 +188,7 @@ long vfio_pci_ioeventfd(struct vfio_pci_core_device *vdev, loff_t offset,
 	struct vfio_pci_ioeventfd *io;
 	unsigned int bar;
 	u64 table_end;
-	int ret;
+	int ret = 0;
 
 	if (index > VFIO_PCI_BAR5_REGION_INDEX)
 		return -EINVAL;
@@ -198,10 +202,6 @@ long vfio_pci_ioeventfd(struct vfio_pci_core_device *vdev, loff_t offset,
 	if (bar == vdev->msix_bar && pos < table_end &&
 	    pos + count > vdev->msix_offset)
 		return -EINVAL;
-
-	ret = vfio_pci_core_setup_barmap(vdev, bar);
-	if (ret)
-		return ret;
 
 	mutex_lock(&vdev->ioeventfds_lock);
 	io = vfio_pci_ioeventfd_find(vdev, bar, pos, data, count);

@@ -191,8 +191,7 @@ static int vfio_pci_req_set_trigger(struct vfio_pci_core_device *vdev,
 /* The virtual pin is 0 wherever INTx must not or cannot be used. */
 static unsigned int vfio_pci_intx_count(struct vfio_pci_core_device *vdev)
 {
-	return IS_ENABLED(CONFIG_VFIO_PCI_INTX) && !vdev->nointx &&
-	       vdev->vconfig[PCI_INTERRUPT_PIN];
+	return !!vdev->vconfig[PCI_INTERRUPT_PIN];
 }
 
 static unsigned int vfio_pci_msi_count(struct vfio_pci_core_device *vdev)
