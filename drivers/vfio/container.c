@@ -27,7 +27,6 @@
  * group->container nor the back end changes.
  */
 #include <linux/capability.h>
-#include <linux/compat.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/iommu.h>

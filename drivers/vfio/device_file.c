@@ -17,7 +17,6 @@
  * is; dev_set->lock; the container's group lock.
  */
 #include <linux/anon_inodes.h>
-#include <linux/compat.h>
 #include <linux/fs.h>
 #include <linux/pm_runtime.h>
 #include <linux/sched.h>

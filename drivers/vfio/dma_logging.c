@@ -37,8 +37,6 @@ static int vfio_log_add_range(struct rb_root_cached *ranges,
 		return -EINVAL;
 	if (!vfio_log_range_fits(range->iova, range->length))
 		return -EOVERFLOW;
-	if (!range->length)
-		return -EINVAL;
 
 	node->start = range->iova;
 	node->last = range->iova + range->length - 1;

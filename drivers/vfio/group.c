@@ -32,7 +32,6 @@
  *			ops->match() takes; nothing of the core inside.
  * group->kvm_lock	a spinlock; innermost
  */
-#include <linux/compat.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/idr.h>
@@ -346,8 +345,6 @@ static int vfio_group_set_container(struct vfio_group *group, int __user *arg)
 
 	if (get_user(fd, arg))
 		return -EFAULT;
-	if (fd < 0)
-		return -EINVAL;
 
 	f = fdget(fd);
 	if (!fd_file(f))

@@ -164,16 +164,16 @@ static int type1_ioctl_info(struct type1_iommu *iommu, void __user *arg)
 {
 	const size_t minsz = offsetofend(struct vfio_iommu_type1_info,
 					 iova_pgsizes);
-	struct vfio_info_cap caps = {};
 	struct vfio_iommu_type1_info info = {};
-	u32 argsz;
+	struct vfio_info_cap caps = {};
+	size_t argsz;
 	int ret;
 
 	if (copy_from_user(&info, arg, minsz))
 		return -EFAULT;
-	if (info.argsz < minsz)
-		return -EINVAL;
 	argsz = info.argsz;
+	if (argsz < minsz)
+		return -EINVAL;
 
 	if (mutex_lock_killable(&iommu->lock))
 		return -EINTR;
@@ -192,8 +192,7 @@ static int type1_ioctl_info(struct type1_iommu *iommu, void __user *arg)
 		if (copy_to_user(arg + sizeof(info), caps.buf, caps.size))
 			ret = -EFAULT;
 	}
-	if (!ret && copy_to_user(arg, &info, min_t(size_t, argsz,
-						   sizeof(info))))
+	if (!ret && copy_to_user(arg, &info, min(argsz, sizeof(info))))
 		ret = -EFAULT;
 out_free:
 	kfree(caps.buf);

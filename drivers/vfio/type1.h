@@ -96,10 +96,10 @@
  * @tracking: dirty tracking is on
  */
 struct type1_iommu {
-	struct mutex notify_lock;
+	struct mutex notify_lock;	/* outermost */
 	struct list_head devices;
 
-	struct mutex lock;
+	struct mutex lock;		/* all that follows */
 	struct rb_root dmas;
 	unsigned int avail;
 	struct list_head domains;
@@ -255,17 +255,15 @@ unsigned long type1_min_pgsize(const struct type1_iommu *iommu);
 /* type1_dma.c: the tree of mappings, map and unmap */
 struct type1_dma *type1_dma_first(struct type1_iommu *iommu,
 				  unsigned long first, unsigned long last);
-struct type1_dma *type1_dma_next(struct type1_dma *dma, unsigned long last);
+struct type1_dma *type1_dma_each(struct type1_iommu *iommu,
+				 struct type1_dma *dma, unsigned long first,
+				 unsigned long last);
 bool type1_dma_cut(struct type1_iommu *iommu, unsigned long first,
 		   unsigned long last);
 void type1_dma_remove(struct type1_iommu *iommu, struct type1_dma *dma);
 void type1_dma_remove_all(struct type1_iommu *iommu);
 int type1_ioctl_map(struct type1_iommu *iommu, void __user *arg);
 int type1_ioctl_unmap(struct type1_iommu *iommu, void __user *arg);
-
-#define type1_for_each_dma(iommu, dma, first, last)		\
-	for (dma = type1_dma_first(iommu, first, last); dma;	\
-	     dma = type1_dma_next(dma, last))
 
 /* type1_pin.c: user memory to physical pages */
 long type1_batch_fill(struct type1_batch *batch, struct type1_dma *dma,

@@ -65,9 +65,9 @@ void type1_dirty_set(struct type1_dma *dma, unsigned long first,
 
 void type1_dirty_set_all(struct type1_iommu *iommu)
 {
-	struct type1_dma *dma;
+	struct type1_dma *dma = NULL;
 
-	type1_for_each_dma(iommu, dma, 0, ULONG_MAX)
+	while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX)))
 		type1_dirty_set(dma, dma->iova, dma->last);
 }
 
@@ -118,9 +118,8 @@ static int type1_report_seek(struct type1_report *r, unsigned long bit,
 		r->index = index;
 	}
 
-	start = bit % TYPE1_WINDOW_BITS / BITS_PER_TYPE(u64) * sizeof(u64);
-	end = last % TYPE1_WINDOW_BITS / BITS_PER_TYPE(u64) * sizeof(u64) +
-	      sizeof(u64);
+	start = round_down(bit % TYPE1_WINDOW_BITS, 64) / BITS_PER_BYTE;
+	end = round_up(last % TYPE1_WINDOW_BITS + 1, 64) / BITS_PER_BYTE;
 	/* Words in between belong to no mapping, and have to stay. */
 	if (r->end && start > r->end) {
 		ret = type1_report_flush(r);
@@ -192,14 +191,14 @@ int type1_dirty_report(struct type1_iommu *iommu,
 		.pgshift = __ffs64(bitmap->pgsize),
 		.everything = iommu->unscoped,
 	};
-	struct type1_dma *dma;
+	struct type1_dma *dma = NULL;
 	int ret = 0;
 
 	report.window = (unsigned long *)__get_free_page(GFP_KERNEL);
 	if (!report.window)
 		return -ENOMEM;
 
-	type1_for_each_dma(iommu, dma, first, last) {
+	while ((dma = type1_dma_each(iommu, dma, first, last))) {
 		ret = type1_report_dma(&report, dma);
 		if (ret)
 			break;
@@ -214,9 +213,9 @@ int type1_dirty_report(struct type1_iommu *iommu,
 static void type1_dirty_clear(struct type1_iommu *iommu, unsigned long first,
 			      unsigned long last)
 {
-	struct type1_dma *dma;
+	struct type1_dma *dma = NULL;
 
-	type1_for_each_dma(iommu, dma, first, last) {
+	while ((dma = type1_dma_each(iommu, dma, first, last))) {
 		bitmap_zero(dma->dirty, type1_dma_npages(dma));
 		type1_pins_mark_dirty(dma);
 	}
@@ -224,10 +223,10 @@ static void type1_dirty_clear(struct type1_iommu *iommu, unsigned long first,
 
 static void type1_tracking_stop(struct type1_iommu *iommu)
 {
-	struct type1_dma *dma;
+	struct type1_dma *dma = NULL;
 
 	iommu->tracking = false;
-	type1_for_each_dma(iommu, dma, 0, ULONG_MAX) {
+	while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
 		kvfree(dma->dirty);
 		dma->dirty = NULL;
 	}
@@ -235,14 +234,14 @@ static void type1_tracking_stop(struct type1_iommu *iommu)
 
 static int type1_tracking_start(struct type1_iommu *iommu)
 {
-	struct type1_dma *dma;
+	struct type1_dma *dma = NULL;
 	int ret;
 
 	if (iommu->tracking)
 		return 0;
 
 	iommu->tracking = true;
-	type1_for_each_dma(iommu, dma, 0, ULONG_MAX) {
+	while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
 		ret = type1_dirty_alloc(iommu, dma);
 		if (ret) {
 			type1_tracking_stop(iommu);

@@ -36,10 +36,20 @@ struct type1_dma *type1_dma_first(struct type1_iommu *iommu,
 	return found && found->iova <= last ? found : NULL;
 }
 
-struct type1_dma *type1_dma_next(struct type1_dma *dma, unsigned long last)
+static struct type1_dma *type1_dma_next(struct type1_dma *dma,
+					unsigned long last)
 {
 	dma = type1_dma_entry(rb_next(&dma->node));
 	return dma && dma->iova <= last ? dma : NULL;
+}
+
+/* To walk a range: the first mapping in it for NULL, else the one after @dma. */
+struct type1_dma *type1_dma_each(struct type1_iommu *iommu,
+				 struct type1_dma *dma, unsigned long first,
+				 unsigned long last)
+{
+	return dma ? type1_dma_next(dma, last) :
+		     type1_dma_first(iommu, first, last);
 }
 
 /* Does a mapping reach across an end of the range? */

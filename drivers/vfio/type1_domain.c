@@ -48,7 +48,7 @@ struct iommu_domain *type1_group_domain(void *data,
 }
 
 /* What all domains can do, in the sizes that the CPU's pages allow. */
-static void type1_update_pgsizes(struct type1_iommu *iommu)
+static unsigned long type1_common_pgsizes(struct type1_iommu *iommu)
 {
 	struct type1_domain *domain;
 	unsigned long sizes = ULONG_MAX;
@@ -58,7 +58,7 @@ static void type1_update_pgsizes(struct type1_iommu *iommu)
 	/* Smaller IOMMU pages add up to ours. */
 	if (sizes & ~PAGE_MASK)
 		sizes = (sizes & PAGE_MASK) | PAGE_SIZE;
-	iommu->pgsizes = sizes;
+	return sizes;
 }
 
 static int type1_first_device(struct device *dev, void *data)
@@ -178,6 +178,7 @@ static int type1_attach_iommu(struct type1_iommu *iommu,
 {
 	struct type1_domain *domain;
 	phys_addr_t msi_base = 0;
+	unsigned long pgsizes;
 	LIST_HEAD(ranges);
 	bool own;
 	int ret;
@@ -200,7 +201,8 @@ static int type1_attach_iommu(struct type1_iommu *iommu,
 	if (own)
 		list_add(&domain->next, &iommu->domains);
 
-	ret = type1_ranges_build(iommu, &ranges);
+	pgsizes = type1_common_pgsizes(iommu);
+	ret = pgsizes ? type1_ranges_build(iommu, &ranges) : -EINVAL;
 	if (ret)
 		goto err_leave;
 
@@ -218,9 +220,9 @@ static int type1_attach_iommu(struct type1_iommu *iommu,
 		ret = type1_domain_fill(iommu, domain);
 		if (ret)
 			goto err_ranges;
-		type1_update_pgsizes(iommu);
 	}
 
+	iommu->pgsizes = pgsizes;
 	type1_ranges_free(&iommu->ranges);
 	list_splice(&ranges, &iommu->ranges);
 	iommu->unscoped++;
@@ -274,7 +276,7 @@ static void type1_detach_iommu(struct type1_iommu *iommu,
 			       struct type1_domain *domain,
 			       struct type1_group *group)
 {
-	struct type1_dma *dma;
+	struct type1_dma *dma = NULL;
 	LIST_HEAD(ranges);
 
 	/* Mappings outlive the last domain only for drivers that pin. */
@@ -282,14 +284,14 @@ static void type1_detach_iommu(struct type1_iommu *iommu,
 	    list_is_singular(&domain->groups)) {
 		iommu_detach_group(domain->domain, group->group);
 		list_del(&group->next);
-		type1_for_each_dma(iommu, dma, 0, ULONG_MAX)
+		while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX)))
 			type1_dma_depopulate(iommu, dma);
 		list_del(&domain->next);
 		type1_domain_free(domain);
 	} else {
 		type1_domain_leave(domain, group);
 	}
-	type1_update_pgsizes(iommu);
+	iommu->pgsizes = type1_common_pgsizes(iommu);
 
 	/* Without memory for the new list the old one is not wrong. */
 	if (!type1_ranges_build(iommu, &ranges)) {

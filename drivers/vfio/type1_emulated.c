@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Drivers that do their device's DMA themselves, and pin pages for it. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/kthread.h>
+#include <linux/overflow.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -220,6 +223,14 @@ static void type1_group_scope(struct type1_iommu *iommu,
 	type1_dirty_set_all(iommu);
 }
 
+/* Emulated groups keep this from being so, but others may pin as well. */
+static bool type1_vaddr_invalid(struct type1_iommu *iommu)
+{
+	if (iommu->vaddr_invalid)
+		pr_warn_ratelimited("memory is asked for while its user addresses are invalid\n");
+	return iommu->vaddr_invalid;
+}
+
 /*
  * See vfio_pin_pages(). All pages or none:
  * -EINVAL: not mapped, not memory, or no driver has registered for dma_unmap
@@ -231,18 +242,18 @@ static void type1_group_scope(struct type1_iommu *iommu,
 int type1_pin_pages(void *data, struct iommu_group *group, dma_addr_t user_iova,
 		    int npage, int prot, struct page **pages)
 {
-	unsigned long iova = user_iova & PAGE_MASK;
+	unsigned long iova = user_iova & PAGE_MASK, last;
 	struct type1_iommu *iommu = data;
 	int i, ret = 0;
 
-	if (!iommu || !pages)
+	if (!iommu || !pages || npage <= 0 ||
+	    check_add_overflow(iova, npage * PAGE_SIZE - 1, &last))
 		return -EINVAL;
 	if (!iommu->v2)
 		return -EACCES;
 
 	mutex_lock(&iommu->lock);
-	if (WARN_ONCE(iommu->vaddr_invalid,
-		      "pages pinned while user addresses are invalid\n")) {
+	if (type1_vaddr_invalid(iommu)) {
 		ret = -EBUSY;
 		goto out_unlock;
 	}
@@ -337,13 +348,15 @@ int type1_dma_rw(void *data, dma_addr_t user_iova, void *buf, size_t count,
 		 bool write)
 {
 	struct type1_iommu *iommu = data;
-	unsigned long iova = user_iova;
+	unsigned long iova = user_iova, last;
 	size_t nr;
 	int ret = 0;
 
+	if (count && check_add_overflow(iova, count - 1, &last))
+		return -EINVAL;
+
 	mutex_lock(&iommu->lock);
-	if (WARN_ONCE(iommu->vaddr_invalid,
-		      "memory accessed while user addresses are invalid\n"))
+	if (type1_vaddr_invalid(iommu))
 		ret = -EBUSY;
 
 	while (!ret && count) {

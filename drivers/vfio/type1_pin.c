@@ -6,6 +6,7 @@
 #include <linux/pfn.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/uaccess.h>
 
 #include "type1.h"
 
@@ -119,6 +120,26 @@ static long type1_follow_pfns(struct mm_struct *mm, unsigned long addr,
 	return done;
 }
 
+static long type1_gup(struct mm_struct *mm, unsigned long vaddr, int npages,
+		      bool write, struct page **pages)
+{
+	unsigned int flags = FOLL_LONGTERM;
+	long ret;
+
+	if (write)
+		flags |= FOLL_WRITE;
+	/* What is mapped already needs no lock, but only in our own memory. */
+	if (mm == current->mm &&
+	    access_ok((void __user *)vaddr, npages * PAGE_SIZE))
+		return pin_user_pages_fast(vaddr, npages, flags, pages);
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	ret = pin_user_pages_remote(mm, vaddr, npages, flags, pages, NULL);
+	mmap_read_unlock(mm);
+	return ret;
+}
+
 /*
  * Take up to @npages pages of the memory of @dma, from @vaddr on. Returns how
  * many there are, at least one, or an error:
@@ -132,29 +153,20 @@ long type1_batch_fill(struct type1_batch *batch, struct type1_dma *dma,
 		      unsigned long vaddr, unsigned long npages)
 {
 	bool write = dma->prot & IOMMU_WRITE;
-	unsigned int gup_flags = FOLL_LONGTERM;
 	struct mm_struct *mm = dma->mm;
-	struct vm_area_struct *vma;
 	long ret;
 
-	if (write)
-		gup_flags |= FOLL_WRITE;
-	if (mmap_read_lock_killable(mm))
-		return -EINTR;
-
-	ret = pin_user_pages_remote(mm, vaddr,
-				    min(npages, TYPE1_BATCH_PAGES), gup_flags,
-				    batch->pages, NULL);
+	ret = type1_gup(mm, vaddr, min(npages, TYPE1_BATCH_PAGES), write,
+			batch->pages);
 	batch->pinned = ret > 0;
 	if (!ret)
 		ret = -EFAULT;
-	if (ret < 0) {
-		vma = vma_lookup(mm, untagged_addr_remote(mm, vaddr));
-		if (vma && vma->vm_flags & VM_PFNMAP)
-			ret = type1_follow_pfns(mm, vaddr, npages, write,
-						&batch->pfn);
+	if (ret == -EFAULT) {
+		if (mmap_read_lock_killable(mm))
+			return -EINTR;
+		ret = type1_follow_pfns(mm, vaddr, npages, write, &batch->pfn);
+		mmap_read_unlock(mm);
 	}
-	mmap_read_unlock(mm);
 
 	batch->npages = ret > 0 ? ret : 0;
 	return ret;

@@ -3,6 +3,8 @@
  * Which IOVAs can be used: those that every domain translates and no attached
  * group reserves. The list is made anew whenever a group comes or goes.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/slab.h>
 
 #include "type1.h"
@@ -112,7 +114,7 @@ static int type1_ranges_restrict(struct list_head *ranges,
 int type1_ranges_build(struct type1_iommu *iommu, struct list_head *ranges)
 {
 	struct type1_domain *domain;
-	struct type1_dma *dma;
+	struct type1_dma *dma = NULL;
 	int ret;
 
 	if (list_empty(&iommu->domains))
@@ -127,11 +129,14 @@ int type1_ranges_build(struct type1_iommu *iommu, struct list_head *ranges)
 	if (!ret && list_empty(ranges))
 		ret = -EINVAL;
 
-	type1_for_each_dma(iommu, dma, 0, ULONG_MAX) {
+	while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
 		if (ret)
 			goto err_free;
-		if (!type1_ranges_hold(ranges, dma->iova, dma->last))
+		if (!type1_ranges_hold(ranges, dma->iova, dma->last)) {
+			pr_warn_ratelimited("the mapping %#lx-%#lx is out of reach of a group\n",
+					    dma->iova, dma->last);
 			ret = -EINVAL;
+		}
 	}
 	if (!ret)
 		return 0;

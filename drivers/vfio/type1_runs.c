@@ -347,12 +347,12 @@ static int type1_domain_fill_one(struct type1_domain *domain,
 int type1_domain_fill(struct type1_iommu *iommu, struct type1_domain *domain)
 {
 	bool only = list_is_singular(&iommu->domains);
-	struct type1_dma *dma, *undo;
+	struct type1_dma *dma = NULL, *undo = NULL;
 	int ret;
 
 	lockdep_assert_held(&iommu->lock);
 
-	type1_for_each_dma(iommu, dma, 0, ULONG_MAX) {
+	while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
 		ret = only ? type1_dma_populate(iommu, dma) :
 			     type1_domain_fill_one(domain, dma);
 		if (ret)
@@ -361,7 +361,7 @@ int type1_domain_fill(struct type1_iommu *iommu, struct type1_domain *domain)
 	return 0;
 
 undo:
-	type1_for_each_dma(iommu, undo, 0, ULONG_MAX) {
+	while ((undo = type1_dma_each(iommu, undo, 0, ULONG_MAX))) {
 		if (undo == dma)
 			break;
 		if (only)

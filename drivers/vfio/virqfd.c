@@ -35,8 +35,7 @@ static DEFINE_SPINLOCK(virqfd_lock);
 
 int __init vfio_virqfd_init(void)
 {
-	virqfd_wq = alloc_ordered_workqueue("vfio-irqfd-cleanup",
-					    WQ_MEM_RECLAIM);
+	virqfd_wq = alloc_ordered_workqueue("vfio-irqfd-cleanup", 0);
 	return virqfd_wq ? 0 : -ENOMEM;
 }
 
