@@ -16,6 +16,7 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
+#include "trace.h"
 #include "vfio_pci_priv.h"
 
 /**
@@ -36,6 +37,7 @@ int vfio_pci_reset_function(struct vfio_pci_core_device *vdev,
 	/* A reset from D3hot may leave the function there. */
 	vfio_pci_set_power_state(vdev, PCI_D0);
 	ret = pci_try_reset_function(vdev->pdev);
+	trace_vfio_pci_reset(vdev->pdev, cause, ret);
 	vfio_pci_gate_open(vdev);
 
 	return ret;
@@ -260,6 +262,7 @@ static int vfio_pci_reset_set(struct vfio_device_set *dev_set,
 	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list)
 		vfio_pci_set_power_state(vdev, PCI_D0);
 	ret = pci_reset_bus(pdev);
+	trace_vfio_pci_reset(pdev, VFIO_PCI_GATE_HOT_RESET, ret);
 	vfio_pci_set_open_gates(dev_set, NULL);
 put_power:
 	vfio_pci_set_put_power(dev_set, NULL);
@@ -377,12 +380,13 @@ void vfio_pci_reset_unused_set(struct vfio_device_set *dev_set)
 	struct vfio_pci_core_device *vdev;
 	struct pci_dev *pdev = NULL;
 
-	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list) {
-		if (vdev->vdev.open_count)
-			return;
+	/* The one that is being closed still counts. */
+	if (vfio_device_set_open_count(dev_set) > 1)
+		return;
+
+	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list)
 		if (vdev->needs_reset)
 			pdev = vdev->pdev;
-	}
 	if (!pdev || vfio_pci_reset_set(dev_set, pdev))
 		return;
 
