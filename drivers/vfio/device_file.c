@@ -18,8 +18,9 @@
  */
 #include <linux/anon_inodes.h>
 #include <linux/fs.h>
+#include <linux/mman.h>
 #include <linux/pm_runtime.h>
-#include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "vfio.h"
@@ -237,6 +238,52 @@ static int vfio_device_fops_mmap(struct file *file, struct vm_area_struct *vma)
 	return device->ops->mmap(device, vma);
 }
 
+/*
+ * Huge page table entries need an address that agrees with the place in the
+ * file: regions start where any huge page may, and so does what is behind a
+ * large one. Fails where @size is too large for @len or for what is free.
+ */
+static unsigned long vfio_device_aligned_area(struct file *file,
+					      unsigned long len,
+					      unsigned long pgoff,
+					      unsigned long flags,
+					      unsigned long size)
+{
+	unsigned long offset = pgoff << PAGE_SHIFT;
+	unsigned long addr;
+
+	if (len < size || len + size < len)
+		return -ENOMEM;
+
+	addr = mm_get_unmapped_area(current->mm, file, 0, len + size, pgoff,
+				    flags);
+	if (IS_ERR_VALUE(addr))
+		return addr;
+	return addr + ((offset - addr) & (size - 1));
+}
+
+static unsigned long
+vfio_device_fops_get_unmapped_area(struct file *file, unsigned long addr,
+				   unsigned long len, unsigned long pgoff,
+				   unsigned long flags)
+{
+	unsigned long area = -ENOMEM;
+
+	if (!addr && !(flags & MAP_FIXED)) {
+		if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PUD_PFNMAP))
+			area = vfio_device_aligned_area(file, len, pgoff, flags,
+							PUD_SIZE);
+		if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) &&
+		    IS_ERR_VALUE(area))
+			area = vfio_device_aligned_area(file, len, pgoff, flags,
+							PMD_SIZE);
+	}
+	if (!IS_ERR_VALUE(area))
+		return area;
+
+	return mm_get_unmapped_area(current->mm, file, addr, len, pgoff, flags);
+}
+
 static const struct file_operations vfio_device_fops = {
 	.owner		= THIS_MODULE,
 	.release	= vfio_device_fops_release,
@@ -245,4 +292,5 @@ static const struct file_operations vfio_device_fops = {
 	.unlocked_ioctl	= vfio_device_fops_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 	.mmap		= vfio_device_fops_mmap,
+	.get_unmapped_area = vfio_device_fops_get_unmapped_area,
 };
