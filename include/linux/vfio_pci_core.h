@@ -138,6 +138,8 @@ struct vfio_pci_region {
  *	it. No user memory is touched under it
  * @gate_open: see at the field
  * @gate_holds: reasons to stay closed that no register shows; as @gate_open
+ * @gate_cause: why the gate was closed last; as @gate_open
+ * @gate_closed_at: when, or 0 where nobody traces it; as @gate_open
  * @barmap_lock: see at the field
  */
 struct vfio_pci_core_device {
@@ -196,6 +198,8 @@ struct vfio_pci_core_device {
 	 */
 	bool				gate_open;
 	u8				gate_holds;
+	u8				gate_cause;
+	ktime_t				gate_closed_at;
 	struct mutex			barmap_lock;	/* filling of barmap[] */
 };
 

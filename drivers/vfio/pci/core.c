@@ -164,7 +164,7 @@ int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev)
 	struct device *dev = &pdev->dev;
 	int ret;
 
-	if (WARN_ON(dev_get_drvdata(dev) != vdev))
+	if (WARN_ON(pci_get_drvdata(pdev) != vdev))
 		return -EINVAL;
 	if (pdev->hdr_type != PCI_HEADER_TYPE_NORMAL)
 		return -EINVAL;
@@ -222,6 +222,11 @@ void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 {
 	vfio_pci_core_sriov_configure(vdev, 0);
 
+	/*
+	 * A device that was pulled out is gone already; one that only loses
+	 * its driver works until its user has brought it to rest.
+	 */
+	vfio_pci_gate_recheck(vdev, VFIO_PCI_GATE_REMOVE);
 	vfio_unregister_group_dev(&vdev->vdev);
 
 	vfio_pci_sriov_exit(vdev);
@@ -516,21 +521,32 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_match);
  * @pdev: the function
  * @state: whether it can still be reached
  *
+ * A driver with error handlers of its own need not care for device memory: it
+ * comes back with the user's reset at the latest.
+ *
  * Return: PCI_ERS_RESULT_CAN_RECOVER: what recovers it is the user's decision.
  * Context: may sleep.
  */
 pci_ers_result_t vfio_pci_core_aer_err_detected(struct pci_dev *pdev,
 						pci_channel_state_t state)
 {
-	struct vfio_pci_core_device *vdev = dev_get_drvdata(&pdev->dev);
+	struct vfio_pci_core_device *vdev = pci_get_drvdata(pdev);
 
+	if (state != pci_channel_io_normal)
+		vfio_pci_gate_recheck(vdev, VFIO_PCI_GATE_AER);
 	vfio_pci_signal_error(vdev);
 	return PCI_ERS_RESULT_CAN_RECOVER;
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_aer_err_detected);
 
+static void vfio_pci_aer_resume(struct pci_dev *pdev)
+{
+	vfio_pci_gate_recheck(pci_get_drvdata(pdev), VFIO_PCI_GATE_AER);
+}
+
 const struct pci_error_handlers vfio_pci_core_err_handlers = {
 	.error_detected = vfio_pci_core_aer_err_detected,
+	.resume = vfio_pci_aer_resume,
 };
 EXPORT_SYMBOL_GPL(vfio_pci_core_err_handlers);
 

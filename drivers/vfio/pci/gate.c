@@ -38,21 +38,13 @@
  * the lock of several devices, close the first and try_close the others; who
  * fails opens what it has and reports -EBUSY.
  */
+#include <linux/ktime.h>
 #include <linux/pci.h>
 #include <linux/rwsem.h>
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
 #include "vfio_pci_priv.h"
-
-static const char * const gate_causes[] = {
-	[VFIO_PCI_GATE_ENABLE] = "first open",
-	[VFIO_PCI_GATE_DISABLE] = "last close",
-	[VFIO_PCI_GATE_COMMAND] = "command register",
-	[VFIO_PCI_GATE_POWER] = "power state",
-	[VFIO_PCI_GATE_RESET] = "function reset",
-	[VFIO_PCI_GATE_FLR] = "function level reset by config write",
-	[VFIO_PCI_GATE_HOT_RESET] = "hot reset",
-	[VFIO_PCI_GATE_LOW_POWER] = "low power",
-};
 
 /*
  * A VF has no memory enable of its own: the PF's SR-IOV capability turns the
@@ -74,19 +66,36 @@ static bool vfio_pci_memory_is_there(struct vfio_pci_core_device *vdev)
 	struct pci_dev *pdev = vdev->pdev;
 
 	return !vdev->gate_holds && pdev->current_state == PCI_D0 &&
-	       !pci_dev_is_disconnected(pdev) && vfio_pci_decodes_memory(pdev);
+	       pdev->error_state == pci_channel_io_normal &&
+	       vfio_pci_decodes_memory(pdev);
 }
 
-/* memory_lock is held for write. */
+/* memory_lock is held for write; it was asked for at @start. */
 static void vfio_pci_gate_cut_readers(struct vfio_pci_core_device *vdev,
-				      enum vfio_pci_gate_cause cause)
+				      enum vfio_pci_gate_cause cause,
+				      ktime_t start)
 {
-	if (!vdev->gate_open)
-		return;
+	bool was_open = vdev->gate_open;
 
-	pci_dbg(vdev->pdev, "gate closed: %s\n", gate_causes[cause]);
-	vdev->gate_open = false;
-	vfio_pci_zap_bars(vdev);
+	if (was_open) {
+		vdev->gate_open = false;
+		vfio_pci_zap_bars(vdev);
+	}
+
+	vdev->gate_cause = cause;
+	vdev->gate_closed_at = 0;
+	if (start) {
+		vdev->gate_closed_at = ktime_get();
+		trace_vfio_pci_gate_close(vdev->pdev, cause, was_open,
+					  vdev->gate_closed_at - start);
+	}
+}
+
+/* Time is looked at only where someone wants to know it. */
+static ktime_t vfio_pci_gate_clock(void)
+{
+	return trace_vfio_pci_gate_close_enabled() ||
+	       trace_vfio_pci_gate_open_enabled() ? ktime_get() : 0;
 }
 
 /**
@@ -99,8 +108,10 @@ static void vfio_pci_gate_cut_readers(struct vfio_pci_core_device *vdev,
 void vfio_pci_gate_close(struct vfio_pci_core_device *vdev,
 			 enum vfio_pci_gate_cause cause)
 {
+	ktime_t start = vfio_pci_gate_clock();
+
 	down_write(&vdev->memory_lock);
-	vfio_pci_gate_cut_readers(vdev, cause);
+	vfio_pci_gate_cut_readers(vdev, cause, start);
 }
 
 /**
@@ -115,10 +126,12 @@ void vfio_pci_gate_close(struct vfio_pci_core_device *vdev,
 bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
 			     enum vfio_pci_gate_cause cause)
 {
+	ktime_t start = vfio_pci_gate_clock();
+
 	if (!down_write_trylock(&vdev->memory_lock))
 		return false;
 
-	vfio_pci_gate_cut_readers(vdev, cause);
+	vfio_pci_gate_cut_readers(vdev, cause, start);
 	return true;
 }
 
@@ -131,7 +144,25 @@ bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
 void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 {
 	vdev->gate_open = vfio_pci_memory_is_there(vdev);
+	if (vdev->gate_closed_at)
+		trace_vfio_pci_gate_open(vdev->pdev, vdev->gate_cause,
+					 vdev->gate_open,
+					 ktime_get() - vdev->gate_closed_at);
 	up_write(&vdev->memory_lock);
+}
+
+/**
+ * vfio_pci_gate_recheck - the device may have come or gone by itself
+ * @vdev: the device
+ * @cause: why one should look
+ *
+ * Context: may sleep; takes memory_lock.
+ */
+void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
+			   enum vfio_pci_gate_cause cause)
+{
+	vfio_pci_gate_close(vdev, cause);
+	vfio_pci_gate_open(vdev);
 }
 
 /**

@@ -19,6 +19,7 @@
 #include <linux/pfn_t.h>
 #include <linux/slab.h>
 
+#include "trace.h"
 #include "vfio_pci_priv.h"
 
 #define REGION_PGOFF_BITS	(VFIO_PCI_OFFSET_SHIFT - PAGE_SHIFT)
@@ -105,6 +106,7 @@ void vfio_pci_zap_bars(struct vfio_pci_core_device *vdev)
 
 	lockdep_assert_held_write(&vdev->memory_lock);
 	vfio_device_unmap_mapping_range(&vdev->vdev, start, end - start);
+	trace_vfio_pci_revoke(vdev->pdev, start, end - start);
 }
 
 static unsigned long vfio_pci_vma_pfn(struct vm_area_struct *vma,
@@ -118,26 +120,33 @@ static unsigned long vfio_pci_vma_pfn(struct vm_area_struct *vma,
 	       (pgoff & REGION_PGOFF_MASK);
 }
 
-/* The run of page table entries that one small fault fills. */
+/* Page table entries in a row, in one page table, that one fault fills. */
 struct vfio_pci_pte_run {
 	struct mm_struct *mm;
-	unsigned long start;
-	pte_t pte;
+	unsigned long pages;
+	unsigned long filled;
 };
 
-static int vfio_pci_fill_pte(pte_t *ptep, unsigned long addr, void *data)
+/* @first is the run's first entry; the page table's lock is held. */
+static int vfio_pci_fill_ptes(pte_t *first, unsigned long addr, void *data)
 {
 	struct vfio_pci_pte_run *run = data;
-	pte_t old = ptep_get(ptep);
+	pte_t like = ptep_get(first);
+	unsigned long i = 1, nr;
 
-	if (addr == run->start) {
-		run->pte = old;
-		return pte_present(old) ? 0 : -EAGAIN;
+	if (!pte_present(like))
+		return -EAGAIN;
+
+	while (i < run->pages) {
+		for (nr = 0; i + nr < run->pages; nr++)
+			if (!pte_none(ptep_get(first + i + nr)))
+				break;
+		if (nr)
+			set_ptes(run->mm, addr + i * PAGE_SIZE, first + i,
+				 pte_advance_pfn(like, i), nr);
+		run->filled += nr;
+		i += nr + 1;
 	}
-
-	run->pte = pte_next_pfn(run->pte);
-	if (pte_none(old))
-		set_pte_at(run->mm, addr, ptep, run->pte);
 	return 0;
 }
 
@@ -151,7 +160,8 @@ static int vfio_pci_fill_pte(pte_t *ptep, unsigned long addr, void *data)
  * the mm put one in also means that there is a page table, which nobody
  * replaces by a huge entry or takes away while we are in a fault.
  */
-static vm_fault_t vfio_pci_insert_ptes(struct vm_fault *vmf)
+static vm_fault_t vfio_pci_insert_ptes(struct vm_fault *vmf,
+				       unsigned long *pages)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	unsigned long window = ALIGN_DOWN(vmf->address, PMD_SIZE);
@@ -159,7 +169,8 @@ static vm_fault_t vfio_pci_insert_ptes(struct vm_fault *vmf)
 	unsigned long last = min(window + PMD_SIZE - 1, vma->vm_end - 1);
 	struct vfio_pci_pte_run run = {
 		.mm = vma->vm_mm,
-		.start = start,
+		.pages = ((last - start) >> PAGE_SHIFT) + 1,
+		.filled = 1,
 	};
 	vm_fault_t ret;
 
@@ -167,20 +178,22 @@ static vm_fault_t vfio_pci_insert_ptes(struct vm_fault *vmf)
 	if (ret != VM_FAULT_NOPAGE)
 		return ret;
 
-	/* Without memory for more, the page that was asked for is enough. */
-	if (apply_to_page_range(run.mm, start, last + 1 - start,
-				vfio_pci_fill_pte, &run))
-		return vmf_insert_pfn(vma, vmf->address,
-				      vfio_pci_vma_pfn(vma, vmf->address));
+	/* The entry is there, so this finds it and needs no memory. */
+	if (apply_to_page_range(run.mm, start, PAGE_SIZE, vfio_pci_fill_ptes,
+				&run))
+		return VM_FAULT_OOM;
+
+	*pages = run.filled;
 	return VM_FAULT_NOPAGE;
 }
 
 static vm_fault_t vfio_pci_insert(struct vm_fault *vmf, unsigned long pfn,
-				  unsigned int order)
+				  unsigned int order, unsigned long *pages)
 {
+	*pages = 1UL << order;
 	switch (order) {
 	case 0:
-		return vfio_pci_insert_ptes(vmf);
+		return vfio_pci_insert_ptes(vmf, pages);
 #ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 	case PMD_ORDER:
 		return vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV),
@@ -209,7 +222,7 @@ static vm_fault_t vfio_pci_huge_fault(struct vm_fault *vmf, unsigned int order)
 	unsigned long size = PAGE_SIZE << order;
 	unsigned long start = ALIGN_DOWN(vmf->address, size);
 	vm_fault_t ret = VM_FAULT_SIGBUS;
-	unsigned long pfn;
+	unsigned long pfn, pages = 0;
 
 	if (start < vma->vm_start || size > vma->vm_end - start)
 		return VM_FAULT_FALLBACK;
@@ -220,9 +233,10 @@ static vm_fault_t vfio_pci_huge_fault(struct vm_fault *vmf, unsigned int order)
 
 	down_read(&vdev->memory_lock);
 	if (vfio_pci_gate_is_open(vdev))
-		ret = vfio_pci_insert(vmf, pfn, order);
+		ret = vfio_pci_insert(vmf, pfn, order, &pages);
 	up_read(&vdev->memory_lock);
 
+	trace_vfio_pci_fault(vdev->pdev, vmf->address, pfn, order, pages, ret);
 	return ret;
 }
 

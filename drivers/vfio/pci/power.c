@@ -173,7 +173,6 @@ int vfio_pci_feature_low_power(struct vfio_pci_core_device *vdev, u32 feature,
 	}
 }
 
-#ifdef CONFIG_PM
 static int vfio_pci_runtime_suspend(struct device *dev)
 {
 	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
@@ -208,9 +207,29 @@ static int vfio_pci_runtime_resume(struct device *dev)
 		vfio_pci_intx_unmask(vdev);
 	return 0;
 }
-#endif /* CONFIG_PM */
+
+/* No process runs while the system sleeps, but other devices' DMA may. */
+static int vfio_pci_suspend(struct device *dev)
+{
+	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
+
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_SUSPEND);
+	vdev->gate_holds |= VFIO_PCI_HOLD_SUSPEND;
+	vfio_pci_gate_open(vdev);
+	return 0;
+}
+
+static int vfio_pci_resume(struct device *dev)
+{
+	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
+
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_SUSPEND);
+	vdev->gate_holds &= ~VFIO_PCI_HOLD_SUSPEND;
+	vfio_pci_gate_open(vdev);
+	return 0;
+}
 
 const struct dev_pm_ops vfio_pci_pm_ops = {
-	SET_RUNTIME_PM_OPS(vfio_pci_runtime_suspend, vfio_pci_runtime_resume,
-			   NULL)
+	SYSTEM_SLEEP_PM_OPS(vfio_pci_suspend, vfio_pci_resume)
+	RUNTIME_PM_OPS(vfio_pci_runtime_suspend, vfio_pci_runtime_resume, NULL)
 };

@@ -24,11 +24,15 @@ enum vfio_pci_gate_cause {
 	VFIO_PCI_GATE_FLR,		/* reset written to config space */
 	VFIO_PCI_GATE_HOT_RESET,	/* bus or slot reset of a set */
 	VFIO_PCI_GATE_LOW_POWER,	/* low power entry and exit */
+	VFIO_PCI_GATE_AER,		/* the platform found an error */
+	VFIO_PCI_GATE_REMOVE,		/* the driver is to let go */
+	VFIO_PCI_GATE_SUSPEND,		/* the system sleeps */
 };
 
 /* Reasons to stay closed that no register shows: bits of gate_holds. */
 #define VFIO_PCI_HOLD_NOT_OPEN		BIT(0)	/* no user has the device */
 #define VFIO_PCI_HOLD_LOW_POWER		BIT(1)	/* the user asked for it */
+#define VFIO_PCI_HOLD_SUSPEND		BIT(2)	/* the system sleeps */
 
 void vfio_pci_gate_close(struct vfio_pci_core_device *vdev,
 			 enum vfio_pci_gate_cause cause)
@@ -37,6 +41,8 @@ bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
 			     enum vfio_pci_gate_cause cause);
 void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 	__releases(&vdev->memory_lock);
+void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
+			   enum vfio_pci_gate_cause cause);
 /* Under memory_lock, read or write. */
 bool vfio_pci_gate_is_open(struct vfio_pci_core_device *vdev);
 

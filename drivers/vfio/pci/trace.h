@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What happens to a device's memory. See
+ * Documentation/driver-api/vfio-pci-memory.rst for how to read it.
+ */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM vfio_pci
+
+#if !defined(DRIVERS_VFIO_PCI_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define DRIVERS_VFIO_PCI_TRACE_H
+
+#include <linux/pci.h>
+#include <linux/tracepoint.h>
+
+#include "vfio_pci_priv.h"
+
+TRACE_DEFINE_ENUM(VFIO_PCI_GATE_ENABLE);
+TRACE_DEFINE_ENUM(VFIO_PCI_GATE_DISABLE);
+TRACE_DEFINE_ENUM(VFIO_PCI_GATE_COMMAND);
+TRACE_DEFINE_ENUM(VFIO_PCI_GATE_POWER);
+TRACE_DEFINE_ENUM(VFIO_PCI_GATE_RESET);
+TRACE_DEFINE_ENUM(VFIO_PCI_GATE_FLR);
+TRACE_DEFINE_ENUM(VFIO_PCI_GATE_HOT_RESET);
+TRACE_DEFINE_ENUM(VFIO_PCI_GATE_LOW_POWER);
+TRACE_DEFINE_ENUM(VFIO_PCI_GATE_AER);
+TRACE_DEFINE_ENUM(VFIO_PCI_GATE_REMOVE);
+TRACE_DEFINE_ENUM(VFIO_PCI_GATE_SUSPEND);
+
+#define vfio_pci_show_cause(cause)					\
+	__print_symbolic(cause,						\
+			 { VFIO_PCI_GATE_ENABLE, "enable" },		\
+			 { VFIO_PCI_GATE_DISABLE, "disable" },		\
+			 { VFIO_PCI_GATE_COMMAND, "command" },		\
+			 { VFIO_PCI_GATE_POWER, "power" },		\
+			 { VFIO_PCI_GATE_RESET, "reset" },		\
+			 { VFIO_PCI_GATE_FLR, "flr" },			\
+			 { VFIO_PCI_GATE_HOT_RESET, "hot_reset" },	\
+			 { VFIO_PCI_GATE_LOW_POWER, "low_power" },	\
+			 { VFIO_PCI_GATE_AER, "aer" },			\
+			 { VFIO_PCI_GATE_REMOVE, "remove" },		\
+			 { VFIO_PCI_GATE_SUSPEND, "suspend" })
+
+/* A process touched a mapping: how much one fault let it see. */
+TRACE_EVENT(vfio_pci_fault,
+	TP_PROTO(struct pci_dev *pdev, unsigned long address, unsigned long pfn,
+		 unsigned int order, unsigned long pages, unsigned int ret),
+	TP_ARGS(pdev, address, pfn, order, pages, ret),
+	TP_STRUCT__entry(
+		__string(device, pci_name(pdev))
+		__field(unsigned long, address)
+		__field(unsigned long, pfn)
+		__field(unsigned long, pages)
+		__field(unsigned int, order)
+		__field(unsigned int, ret)
+	),
+	TP_fast_assign(
+		__assign_str(device);
+		__entry->address = address;
+		__entry->pfn = pfn;
+		__entry->pages = pages;
+		__entry->order = order;
+		__entry->ret = ret;
+	),
+	TP_printk("%s address=%#lx pfn=%#lx order=%u pages=%lu ret=%#x",
+		  __get_str(device), __entry->address, __entry->pfn,
+		  __entry->order, __entry->pages, __entry->ret)
+);
+
+/* The readers are cut off: how long that took, waiting for them included. */
+TRACE_EVENT(vfio_pci_gate_close,
+	TP_PROTO(struct pci_dev *pdev, unsigned int cause, bool was_open,
+		 u64 duration),
+	TP_ARGS(pdev, cause, was_open, duration),
+	TP_STRUCT__entry(
+		__string(device, pci_name(pdev))
+		__field(u64, duration)
+		__field(unsigned int, cause)
+		__field(bool, was_open)
+	),
+	TP_fast_assign(
+		__assign_str(device);
+		__entry->duration = duration;
+		__entry->cause = cause;
+		__entry->was_open = was_open;
+	),
+	TP_printk("%s cause=%s was_open=%d duration_ns=%llu",
+		  __get_str(device), vfio_pci_show_cause(__entry->cause),
+		  __entry->was_open, __entry->duration)
+);
+
+/* The lock is dropped: whether they are let in, how long they were out. */
+TRACE_EVENT(vfio_pci_gate_open,
+	TP_PROTO(struct pci_dev *pdev, unsigned int cause, bool is_open,
+		 u64 duration),
+	TP_ARGS(pdev, cause, is_open, duration),
+	TP_STRUCT__entry(
+		__string(device, pci_name(pdev))
+		__field(u64, duration)
+		__field(unsigned int, cause)
+		__field(bool, is_open)
+	),
+	TP_fast_assign(
+		__assign_str(device);
+		__entry->duration = duration;
+		__entry->cause = cause;
+		__entry->is_open = is_open;
+	),
+	TP_printk("%s cause=%s is_open=%d duration_ns=%llu",
+		  __get_str(device), vfio_pci_show_cause(__entry->cause),
+		  __entry->is_open, __entry->duration)
+);
+
+/* Page table entries of all processes are gone from part of the file. */
+TRACE_EVENT(vfio_pci_revoke,
+	TP_PROTO(struct pci_dev *pdev, u64 start, u64 len),
+	TP_ARGS(pdev, start, len),
+	TP_STRUCT__entry(
+		__string(device, pci_name(pdev))
+		__field(u64, start)
+		__field(u64, len)
+	),
+	TP_fast_assign(
+		__assign_str(device);
+		__entry->start = start;
+		__entry->len = len;
+	),
+	TP_printk("%s start=%#llx len=%#llx", __get_str(device),
+		  __entry->start, __entry->len)
+);
+
+TRACE_EVENT(vfio_pci_reset,
+	TP_PROTO(struct pci_dev *pdev, unsigned int cause, int ret),
+	TP_ARGS(pdev, cause, ret),
+	TP_STRUCT__entry(
+		__string(device, pci_name(pdev))
+		__field(unsigned int, cause)
+		__field(int, ret)
+	),
+	TP_fast_assign(
+		__assign_str(device);
+		__entry->cause = cause;
+		__entry->ret = ret;
+	),
+	TP_printk("%s cause=%s ret=%d", __get_str(device),
+		  vfio_pci_show_cause(__entry->cause), __entry->ret)
+);
+
+#endif /* DRIVERS_VFIO_PCI_TRACE_H */
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE trace
+#include <trace/define_trace.h>
