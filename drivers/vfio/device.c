@@ -25,7 +25,7 @@
 
 #include "vfio.h"
 
-#define VFIO_REQUEST_PERIOD	(10 * HZ)
+#define REQUEST_PERIOD	(10 * HZ)
 
 DEFINE_IDA(vfio_device_ida);
 struct class *vfio_device_class;
@@ -213,11 +213,12 @@ EXPORT_SYMBOL_GPL(vfio_register_emulated_iommu_dev);
  */
 static void vfio_device_wait_for_users(struct vfio_device *device)
 {
+	struct completion *gone = &device->comp;
 	bool interrupted = false;
 	unsigned int count = 0;
 	long left;
 
-	if (try_wait_for_completion(&device->comp))
+	if (try_wait_for_completion(gone))
 		return;
 
 	do {
@@ -225,13 +226,12 @@ static void vfio_device_wait_for_users(struct vfio_device *device)
 			device->ops->request(device, count++);
 
 		if (interrupted) {
-			left = wait_for_completion_timeout(&device->comp,
-							   VFIO_REQUEST_PERIOD);
+			left = wait_for_completion_timeout(gone, REQUEST_PERIOD);
 			continue;
 		}
 
-		left = wait_for_completion_interruptible_timeout(
-				&device->comp, VFIO_REQUEST_PERIOD);
+		left = wait_for_completion_interruptible_timeout(gone,
+								 REQUEST_PERIOD);
 		if (left < 0) {
 			interrupted = true;
 			dev_warn(device->dev,

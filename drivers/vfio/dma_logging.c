@@ -49,7 +49,7 @@ static int vfio_log_add_range(struct rb_root_cached *ranges,
 
 /* VFIO_DEVICE_FEATURE_DMA_LOGGING_START */
 int vfio_feature_dma_logging_start(struct vfio_device *device, u32 flags,
-				   void __user *arg, size_t argsz)
+				   void __user *arg)
 {
 	struct vfio_device_feature_dma_logging_range __user *uranges;
 	struct vfio_device_feature_dma_logging_control control;
@@ -58,14 +58,6 @@ int vfio_feature_dma_logging_start(struct vfio_device *device, u32 flags,
 	struct interval_tree_node *nodes;
 	u32 i;
 	int ret;
-
-	if (!device->log_ops)
-		return -ENOTTY;
-
-	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET,
-				 sizeof(control));
-	if (ret != 1)
-		return ret;
 
 	if (copy_from_user(&control, arg, sizeof(control)))
 		return -EFAULT;
@@ -108,17 +100,8 @@ out:
 
 /* VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP */
 int vfio_feature_dma_logging_stop(struct vfio_device *device, u32 flags,
-				  void __user *arg, size_t argsz)
+				  void __user *arg)
 {
-	int ret;
-
-	if (!device->log_ops)
-		return -ENOTTY;
-
-	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_SET, 0);
-	if (ret != 1)
-		return ret;
-
 	return device->log_ops->log_stop(device);
 }
 
@@ -134,19 +117,11 @@ static int vfio_log_report_range(struct iova_bitmap *bitmap,
 
 /* VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT */
 int vfio_feature_dma_logging_report(struct vfio_device *device, u32 flags,
-				    void __user *arg, size_t argsz)
+				    void __user *arg)
 {
 	struct vfio_device_feature_dma_logging_report report;
 	struct iova_bitmap *bitmap;
 	int ret;
-
-	if (!device->log_ops)
-		return -ENOTTY;
-
-	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET,
-				 sizeof(report));
-	if (ret != 1)
-		return ret;
 
 	if (copy_from_user(&report, arg, sizeof(report)))
 		return -EFAULT;

@@ -50,6 +50,18 @@ static struct class *group_class;
 
 static const struct file_operations vfio_group_fops;
 
+/* The last reference is gone, be it that of a file. */
+static void vfio_group_release(struct device *dev)
+{
+	struct vfio_group *group = container_of(dev, struct vfio_group, dev);
+
+	ida_free(&group_minors, MINOR(dev->devt));
+	mutex_destroy(&group->lock);
+	mutex_destroy(&group->device_lock);
+	kfree(group);
+}
+
+/* The group of @iommu_group, if there is one. Under groups_lock. */
 static struct vfio_group *vfio_group_find(struct iommu_group *iommu_group)
 {
 	struct vfio_group *group;
@@ -58,16 +70,6 @@ static struct vfio_group *vfio_group_find(struct iommu_group *iommu_group)
 		if (group->iommu_group == iommu_group)
 			return group;
 	return NULL;
-}
-
-static void vfio_group_release(struct device *dev)
-{
-	struct vfio_group *group = container_of(dev, struct vfio_group, dev);
-
-	mutex_destroy(&group->device_lock);
-	mutex_destroy(&group->lock);
-	ida_free(&group_minors, MINOR(dev->devt));
-	kfree(group);
 }
 
 static struct vfio_group *vfio_group_create(struct iommu_group *iommu_group,
@@ -307,47 +309,52 @@ out_put:
 	return fd;
 }
 
-static int vfio_group_get_status(struct vfio_group *group,
-				 struct vfio_group_status __user *arg)
+/* VFIO_GROUP_FLAGS_* or an errno */
+static int vfio_group_flags(struct vfio_group *group)
 {
-	const size_t minsz = offsetofend(struct vfio_group_status, flags);
-	struct vfio_group_status status;
-	int ret = 0;
-
-	if (copy_from_user(&status, arg, minsz))
-		return -EFAULT;
-
-	if (status.argsz < minsz)
-		return -EINVAL;
-
-	status.flags = 0;
+	int flags = 0;
 
 	/* An attached group owns its DMA, so it was found viable then. */
 	mutex_lock(&group->lock);
 	if (!group->iommu_group)
-		ret = -ENODEV;
+		flags = -ENODEV;
 	else if (group->container)
-		status.flags = VFIO_GROUP_FLAGS_CONTAINER_SET |
-			       VFIO_GROUP_FLAGS_VIABLE;
+		flags = VFIO_GROUP_FLAGS_CONTAINER_SET |
+			VFIO_GROUP_FLAGS_VIABLE;
 	else if (!iommu_group_dma_owner_claimed(group->iommu_group))
-		status.flags = VFIO_GROUP_FLAGS_VIABLE;
+		flags = VFIO_GROUP_FLAGS_VIABLE;
 	mutex_unlock(&group->lock);
+	return flags;
+}
 
-	if (ret)
-		return ret;
-	return copy_to_user(arg, &status, minsz) ? -EFAULT : 0;
+static int vfio_group_get_status(struct vfio_group *group,
+				 struct vfio_group_status __user *arg)
+{
+	struct vfio_group_status status;
+	int flags;
+
+	if (copy_from_user(&status, arg, sizeof(status)))
+		return -EFAULT;
+	if (status.argsz < sizeof(status))
+		return -EINVAL;
+
+	flags = vfio_group_flags(group);
+	if (flags < 0)
+		return flags;
+
+	status.flags = flags;
+	return copy_to_user(arg, &status, sizeof(status)) ? -EFAULT : 0;
 }
 
 static int vfio_group_set_container(struct vfio_group *group, int __user *arg)
 {
-	struct fd f;
+	struct file *file;
 	int fd, ret;
 
 	if (get_user(fd, arg))
 		return -EFAULT;
-
-	f = fdget(fd);
-	if (!fd_file(f))
+	file = fget(fd);
+	if (!file)
 		return -EBADF;
 
 	mutex_lock(&group->lock);
@@ -356,10 +363,10 @@ static int vfio_group_set_container(struct vfio_group *group, int __user *arg)
 	else if (!group->iommu_group)
 		ret = -ENODEV;
 	else
-		ret = vfio_container_attach_group(fd_file(f), group);
+		ret = vfio_container_attach_group(file, group);
 	mutex_unlock(&group->lock);
 
-	fdput(f);
+	fput(file);
 	return ret;
 }
 

@@ -45,8 +45,7 @@ struct vfio_info_cap_header *vfio_info_cap_add(struct vfio_info_cap *caps,
 	buf = krealloc(caps->buf, size_add(caps->size, size), GFP_KERNEL);
 	if (!buf) {
 		kfree(caps->buf);
-		caps->buf = NULL;
-		caps->size = 0;
+		*caps = (struct vfio_info_cap) {};
 		return ERR_PTR(-ENOMEM);
 	}
 	caps->buf = buf;
@@ -105,13 +104,14 @@ EXPORT_SYMBOL(vfio_info_cap_shift);
 int vfio_info_add_capability(struct vfio_info_cap *caps,
 			     struct vfio_info_cap_header *cap, size_t size)
 {
-	struct vfio_info_cap_header *header;
+	struct vfio_info_cap_header *copy;
 
-	header = vfio_info_cap_add(caps, size, cap->id, cap->version);
-	if (IS_ERR(header))
-		return PTR_ERR(header);
+	copy = vfio_info_cap_add(caps, size, cap->id, cap->version);
+	if (IS_ERR(copy))
+		return PTR_ERR(copy);
 
-	memcpy(header + 1, cap + 1, size - sizeof(*header));
+	/* Not the header: it is a link of the chain now. */
+	memcpy(copy + 1, cap + 1, size - sizeof(*cap));
 	return 0;
 }
 EXPORT_SYMBOL(vfio_info_add_capability);

@@ -123,20 +123,11 @@ EXPORT_SYMBOL_GPL(vfio_mig_get_next_state);
 
 /* VFIO_DEVICE_FEATURE_MIGRATION */
 int vfio_feature_migration(struct vfio_device *device, u32 flags,
-			   void __user *arg, size_t argsz)
+			   void __user *arg)
 {
 	struct vfio_device_feature_migration mig = {
 		.flags = device->migration_flags,
 	};
-	int ret;
-
-	if (!device->mig_ops)
-		return -ENOTTY;
-
-	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET,
-				 sizeof(mig));
-	if (ret != 1)
-		return ret;
 
 	return copy_to_user(arg, &mig, sizeof(mig)) ? -EFAULT : 0;
 }
@@ -204,18 +195,9 @@ static int vfio_mig_set(struct vfio_device *device,
 
 /* VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE */
 int vfio_feature_mig_state(struct vfio_device *device, u32 flags,
-			   void __user *arg, size_t argsz)
+			   void __user *arg)
 {
 	struct vfio_device_feature_mig_state mig;
-	int ret;
-
-	if (!device->mig_ops)
-		return -ENOTTY;
-
-	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET |
-				 VFIO_DEVICE_FEATURE_SET, sizeof(mig));
-	if (ret != 1)
-		return ret;
 
 	if (copy_from_user(&mig, arg, sizeof(mig)))
 		return -EFAULT;
@@ -227,19 +209,11 @@ int vfio_feature_mig_state(struct vfio_device *device, u32 flags,
 
 /* VFIO_DEVICE_FEATURE_MIG_DATA_SIZE */
 int vfio_feature_mig_data_size(struct vfio_device *device, u32 flags,
-			       void __user *arg, size_t argsz)
+			       void __user *arg)
 {
 	struct vfio_device_feature_mig_data_size size = {};
 	unsigned long stop_copy_length;
 	int ret;
-
-	if (!device->mig_ops)
-		return -ENOTTY;
-
-	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET,
-				 sizeof(size));
-	if (ret != 1)
-		return ret;
 
 	ret = device->mig_ops->migration_get_data_size(device,
 						       &stop_copy_length);

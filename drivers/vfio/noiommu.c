@@ -16,11 +16,8 @@ MODULE_PARM_DESC(enable_unsafe_noiommu_mode,
 
 static void *vfio_noiommu_open(unsigned long arg)
 {
-	if (arg != VFIO_NOIOMMU_IOMMU)
-		return ERR_PTR(-EINVAL);
-	if (!capable(CAP_SYS_RAWIO))
-		return ERR_PTR(-EPERM);
-	return NULL;
+	/* There is no state to return. The type was asked for before. */
+	return capable(CAP_SYS_RAWIO) ? NULL : ERR_PTR(-EPERM);
 }
 
 static void vfio_noiommu_release(void *iommu_data)
@@ -46,13 +43,13 @@ static void vfio_noiommu_detach(void *iommu_data, struct iommu_group *group)
 }
 
 const struct vfio_iommu_driver_ops vfio_noiommu_ops = {
-	.name		= "vfio-noiommu",
 	.owner		= THIS_MODULE,
-	.open		= vfio_noiommu_open,
-	.release	= vfio_noiommu_release,
+	.name		= "vfio-noiommu",
 	.ioctl		= vfio_noiommu_ioctl,
+	.open		= vfio_noiommu_open,
 	.attach_group	= vfio_noiommu_attach,
 	.detach_group	= vfio_noiommu_detach,
+	.release	= vfio_noiommu_release,
 };
 
 int __init vfio_noiommu_init(void)

@@ -42,6 +42,12 @@ static void *type1_open(unsigned long type)
 	iommu = kzalloc(sizeof(*iommu), GFP_KERNEL);
 	if (!iommu)
 		return ERR_PTR(-ENOMEM);
+	iommu->pages = kmalloc_array(TYPE1_BATCH_PAGES, sizeof(*iommu->pages),
+				     GFP_KERNEL);
+	if (!iommu->pages) {
+		kfree(iommu);
+		return ERR_PTR(-ENOMEM);
+	}
 
 	mutex_init(&iommu->notify_lock);
 	INIT_LIST_HEAD(&iommu->devices);
@@ -67,6 +73,7 @@ static void type1_release(void *data)
 	type1_ranges_free(&iommu->ranges);
 	mutex_destroy(&iommu->lock);
 	mutex_destroy(&iommu->notify_lock);
+	kfree(iommu->pages);
 	kfree(iommu);
 }
 

@@ -64,7 +64,8 @@
  * notify_lock covers the list of devices whose drivers pin pages. They are
  * told that a mapping goes (dma_unmap) with only notify_lock held, since they
  * answer by vfio_unpin_pages(), which takes lock. The mapping may be gone by
- * the time that lock is taken again; the caller starts over.
+ * the time that lock is taken again; the caller starts over. A mapping that
+ * waits for this takes no new pins, lest a guest keeps it alive for ever.
  */
 #ifndef DRIVERS_VFIO_TYPE1_H
 #define DRIVERS_VFIO_TYPE1_H
@@ -91,6 +92,7 @@
  * @pgsizes: page sizes that all domains support, never below PAGE_SIZE
  * @unscoped: groups that may dirty any page
  * @vaddr_invalid: mappings whose user address was taken away
+ * @pages: room for TYPE1_BATCH_PAGES, for whoever pins
  * @v2: unmap is exact
  * @nesting: domains must be fit for nesting
  * @tracking: dirty tracking is on
@@ -108,6 +110,7 @@ struct type1_iommu {
 	unsigned long pgsizes;
 	unsigned int unscoped;
 	unsigned int vaddr_invalid;
+	struct page **pages;
 	bool v2;
 	bool nesting;
 	bool tracking;
@@ -186,6 +189,7 @@ static inline unsigned long type1_run_npages(u64 run)
  * @last: its last; the first of the next may be 2^64, and does not fit
  * @vaddr: the user address behind @iova
  * @vaddr_invalid: @vaddr was taken away, until user space brings a new one
+ * @leaving: drivers have been told to let go, and may not pin any more
  * @lock_cap: whoever mapped it may exceed the limit of locked memory
  * @prot: IOMMU_READ, IOMMU_WRITE
  * @task: whose limit counts, a thread group leader
@@ -202,6 +206,7 @@ struct type1_dma {
 	unsigned long last;
 	unsigned long vaddr;
 	bool vaddr_invalid;
+	bool leaving;
 	bool lock_cap;
 	int prot;
 	struct task_struct *task;

@@ -277,7 +277,17 @@ static struct type1_dma *type1_unmap_pinned(struct type1_iommu *iommu,
 	return dma;
 }
 
-/* A driver that was told so often and still pins will not let go. */
+/* Drivers may pin again: the mappings of the range stay after all. */
+static void type1_unmap_cancel(struct type1_iommu *iommu, unsigned long first,
+			       unsigned long last)
+{
+	struct type1_dma *dma = NULL;
+
+	while ((dma = type1_dma_each(iommu, dma, first, last)))
+		dma->leaving = false;
+}
+
+/* A driver that was told so often and has not let go never will. */
 #define TYPE1_NOTIFY_MAX	10
 
 /* Is the request sound as the container is now? If so, up to where? */
@@ -321,7 +331,7 @@ static int type1_unmap(struct type1_iommu *iommu,
 	for (;;) {
 		ret = type1_unmap_check(iommu, unmap, bitmap, &last);
 		if (ret)
-			return ret;
+			goto out_cancel;
 		if (unmap->flags & VFIO_DMA_UNMAP_FLAG_VADDR)
 			return type1_invalidate_vaddr(iommu, first, last, done);
 
@@ -331,16 +341,19 @@ static int type1_unmap(struct type1_iommu *iommu,
 		if (dma != told)
 			tries = 0;
 		told = dma;
-		if (WARN_ON_ONCE(tries++ == TYPE1_NOTIFY_MAX))
-			return -EBUSY;
+		if (WARN_ON_ONCE(tries++ == TYPE1_NOTIFY_MAX)) {
+			ret = -EBUSY;
+			goto out_cancel;
+		}
 		/* Drops the lock, so nothing may have been done yet. */
+		dma->leaving = true;
 		type1_notify(iommu, dma);
 	}
 
 	if (bitmap) {
 		ret = type1_dirty_report(iommu, bitmap, first, last);
 		if (ret)
-			return ret;
+			goto out_cancel;
 	}
 
 	for (dma = type1_unmap_first(iommu, first, last); dma; dma = next) {
@@ -349,6 +362,11 @@ static int type1_unmap(struct type1_iommu *iommu,
 		type1_dma_remove(iommu, dma);
 	}
 	return 0;
+
+out_cancel:
+	if (told)
+		type1_unmap_cancel(iommu, first, last);
+	return ret;
 }
 
 int type1_ioctl_unmap(struct type1_iommu *iommu, void __user *arg)

@@ -169,7 +169,7 @@ static int type1_pin_one(struct type1_iommu *iommu, unsigned long iova,
 	int ret;
 
 	dma = type1_dma_first(iommu, iova, iova);
-	if (!dma)
+	if (!dma || dma->leaving)
 		return -EINVAL;
 	if ((dma->prot & prot) != prot)
 		return -EPERM;

@@ -60,6 +60,23 @@ static int type1_runs_add(struct type1_dma *dma, unsigned long pfn,
 	return 0;
 }
 
+/* How many of up to @max pages of one folio follow each other? */
+static unsigned long type1_in_a_row(struct page **pages, unsigned long max)
+{
+	struct page *page = pages[0];
+	unsigned long nr = 1;
+
+	/* For a huge page this is most of the work, so by fours. */
+	while (nr + 4 <= max && pages[nr] == nth_page(page, nr) &&
+	       pages[nr + 1] == nth_page(page, nr + 1) &&
+	       pages[nr + 2] == nth_page(page, nr + 2) &&
+	       pages[nr + 3] == nth_page(page, nr + 3))
+		nr += 4;
+	while (nr < max && pages[nr] == nth_page(page, nr))
+		nr++;
+	return nr;
+}
+
 /*
  * Move a batch into the runs of @dma, folio by folio. *@managed counts the
  * pages for which somebody has to be charged. On failure the pages that found
@@ -82,9 +99,7 @@ static int type1_runs_add_batch(struct type1_dma *dma,
 		folio = page_folio(page);
 		max = folio_nr_pages(folio) - folio_page_idx(folio, page);
 		max = min(max, batch->npages - i);
-		for (nr = 1; nr < max; nr++)
-			if (batch->pages[i + nr] != nth_page(page, nr))
-				break;
+		nr = type1_in_a_row(batch->pages + i, max);
 
 		ret = type1_runs_add(dma, page_to_pfn(page), nr,
 				     TYPE1_RUN_PINNED);
@@ -296,21 +311,17 @@ static int type1_dma_pin_and_map(struct type1_iommu *iommu,
  */
 int type1_dma_populate(struct type1_iommu *iommu, struct type1_dma *dma)
 {
-	struct type1_batch batch;
+	struct type1_batch batch = { .pages = iommu->pages };
 	int ret;
 
 	lockdep_assert_held(&iommu->lock);
 
-	batch.pages = (struct page **)__get_free_page(GFP_KERNEL);
-	if (!batch.pages)
-		return -ENOMEM;
 	if (mmget_not_zero(dma->mm)) {
 		ret = type1_dma_pin_and_map(iommu, dma, &batch);
 		mmput_async(dma->mm);
 	} else {
 		ret = -ENODEV;
 	}
-	free_page((unsigned long)batch.pages);
 
 	if (ret)
 		type1_dma_depopulate(iommu, dma);

@@ -158,19 +158,19 @@ int vfio_device_ioctl_feature(struct vfio_device *device,
 
 /* migration.c */
 int vfio_feature_migration(struct vfio_device *device, u32 flags,
-			   void __user *arg, size_t argsz);
+			   void __user *arg);
 int vfio_feature_mig_state(struct vfio_device *device, u32 flags,
-			   void __user *arg, size_t argsz);
+			   void __user *arg);
 int vfio_feature_mig_data_size(struct vfio_device *device, u32 flags,
-			       void __user *arg, size_t argsz);
+			       void __user *arg);
 
 /* dma_logging.c */
 int vfio_feature_dma_logging_start(struct vfio_device *device, u32 flags,
-				   void __user *arg, size_t argsz);
+				   void __user *arg);
 int vfio_feature_dma_logging_stop(struct vfio_device *device, u32 flags,
-				  void __user *arg, size_t argsz);
+				  void __user *arg);
 int vfio_feature_dma_logging_report(struct vfio_device *device, u32 flags,
-				    void __user *arg, size_t argsz);
+				    void __user *arg);
 
 /* group.c */
 int vfio_groups_init(void);
