@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the VFIO selftests share: finding and binding PCI devices, opening them
+ * through a group and a container, and short forms of the user interface.
+ *
+ * Every function that can fail returns a negative errno, never -1, so a test
+ * compares it directly: ASSERT_EQ(-EINVAL, vfio_ioctl(fd, ...)).
+ *
+ * A device is named either by its address ("0000:01:00.0") or by vendor and
+ * device id ("1b36:0010"), with an optional "#n" for the nth of several,
+ * counted from 0 in the order of their addresses.
+ *
+ * Devices stay bound to vfio-pci after a test, so that the next one need not
+ * probe the native driver again; vfio_pci_restore() hands one back.
+ */
+#ifndef VFIO_UTIL_H
+#define VFIO_UTIL_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifndef __user
+#define __user
+#endif
+#include <linux/vfio.h>
+
+/* Long enough for a UUID, which is what a mediated device is called. */
+#define VFIO_BDF_LEN 40
+
+/* A device opened through /dev/vfio, or any prefix of the steps to it. */
+struct vfio_dev {
+	char bdf[VFIO_BDF_LEN];
+	int group_id;
+	int container;
+	int group;
+	int device;
+	int iommu_type;
+	bool shared;		/* the container belongs to another vfio_dev */
+};
+
+/* sysfs.c: PCI devices and their drivers */
+
+int vfio_pci_find(uint16_t vendor, uint16_t device, unsigned int nth,
+		  char *bdf);
+int vfio_pci_resolve(const char *id, char *bdf);
+int vfio_pci_group(const char *bdf);
+int vfio_pci_driver(const char *bdf, char *name, size_t len);
+int vfio_pci_group_peers(const char *bdf, char peers[][VFIO_BDF_LEN],
+			 int max);
+int vfio_pci_override(const char *bdf, const char *driver);
+int vfio_pci_bind_to(const char *bdf, const char *driver);
+int vfio_pci_bind(const char *bdf);
+int vfio_pci_bind_group(const char *bdf);
+int vfio_pci_unbind(const char *bdf);
+int vfio_pci_restore(const char *bdf);
+int vfio_sysfs_read(const char *path, char *buf, size_t len);
+int vfio_sysfs_write(const char *path, const char *value);
+int vfio_pci_attr_read(const char *bdf, const char *attr, char *buf,
+		       size_t len);
+int vfio_pci_attr_write(const char *bdf, const char *attr, const char *value);
+uint64_t vfio_pci_resource_size(const char *bdf, int bar);
+
+/* device.c: group, container and device files */
+
+int vfio_ioctl(int fd, unsigned long request, ...);
+int vfio_open_container(void);
+int vfio_open_group(int group_id);
+int vfio_group_status(int group, uint32_t *flags);
+int vfio_get_device_fd(int group, const char *name);
+void vfio_dev_init(struct vfio_dev *d);
+int vfio_dev_open(struct vfio_dev *d, const char *id, int iommu_type);
+int vfio_dev_open_group(struct vfio_dev *d, const char *id);
+int vfio_dev_open_named(struct vfio_dev *d, const char *name, int group_id,
+			int iommu_type, const struct vfio_dev *other);
+int vfio_dev_open_with(struct vfio_dev *d, const char *id,
+		       const struct vfio_dev *other);
+void vfio_dev_close(struct vfio_dev *d);
+
+int vfio_dev_info(const struct vfio_dev *d, struct vfio_device_info *info);
+int vfio_region_info(const struct vfio_dev *d, uint32_t index,
+		     struct vfio_region_info *info);
+struct vfio_region_info *vfio_region_info_caps(const struct vfio_dev *d,
+					       uint32_t index);
+const void *vfio_info_cap(const void *info, uint32_t first, uint16_t id);
+uint64_t vfio_region_size(const struct vfio_dev *d, uint32_t index);
+
+int64_t vfio_pread(int fd, void *buf, size_t len, uint64_t offset);
+int64_t vfio_pwrite(int fd, const void *buf, size_t len, uint64_t offset);
+int64_t vfio_region_read(const struct vfio_dev *d, uint32_t index,
+			 uint64_t offset, void *buf, size_t len);
+int64_t vfio_region_write(const struct vfio_dev *d, uint32_t index,
+			  uint64_t offset, const void *buf, size_t len);
+int vfio_mmap(int fd, size_t len, int prot, int flags, uint64_t offset,
+	      void **addr);
+int vfio_region_mmap(const struct vfio_dev *d, uint32_t index, uint64_t offset,
+		     size_t len, void **addr);
+
+/* These return all ones when the read failed, as an absent device would. */
+uint8_t vfio_cfg_read8(const struct vfio_dev *d, unsigned int offset);
+uint16_t vfio_cfg_read16(const struct vfio_dev *d, unsigned int offset);
+uint32_t vfio_cfg_read32(const struct vfio_dev *d, unsigned int offset);
+int vfio_cfg_write8(const struct vfio_dev *d, unsigned int offset,
+		    uint8_t value);
+int vfio_cfg_write16(const struct vfio_dev *d, unsigned int offset,
+		     uint16_t value);
+int vfio_cfg_write32(const struct vfio_dev *d, unsigned int offset,
+		     uint32_t value);
+int vfio_cfg_cap(const struct vfio_dev *d, uint8_t id);
+int vfio_cfg_ecap(const struct vfio_dev *d, uint16_t id);
+int vfio_cfg_command(const struct vfio_dev *d, uint16_t set, uint16_t clear);
+int vfio_cfg_power(const struct vfio_dev *d, int state);
+
+/* irq.c: interrupts and eventfds */
+
+int vfio_irq_info(const struct vfio_dev *d, uint32_t index,
+		  struct vfio_irq_info *info);
+int vfio_irq_count(const struct vfio_dev *d, uint32_t index);
+int vfio_irq_set(const struct vfio_dev *d, uint32_t flags, uint32_t index,
+		 uint32_t start, uint32_t count, const void *data, size_t len);
+int vfio_irq_eventfds(const struct vfio_dev *d, uint32_t index, uint32_t start,
+		      uint32_t count, const int32_t *fds);
+int vfio_irq_eventfd(const struct vfio_dev *d, uint32_t index, uint32_t sub,
+		     int fd);
+int vfio_irq_trigger(const struct vfio_dev *d, uint32_t index, uint32_t start,
+		     uint32_t count);
+int vfio_irq_mask(const struct vfio_dev *d, uint32_t index, uint32_t start,
+		  uint32_t count);
+int vfio_irq_unmask(const struct vfio_dev *d, uint32_t index, uint32_t start,
+		    uint32_t count);
+int vfio_irq_disable(const struct vfio_dev *d, uint32_t index);
+int vfio_eventfd(void);
+int vfio_eventfd_wait(int fd, int timeout_ms, uint64_t *count);
+uint64_t vfio_eventfd_drain(int fd);
+int vfio_eventfd_signal(int fd);
+
+/* dma.c: type1 mappings */
+
+int vfio_dma_map_flags(int container, void *vaddr, uint64_t iova,
+		       uint64_t size, uint32_t flags);
+int vfio_dma_map(int container, void *vaddr, uint64_t iova, uint64_t size);
+int vfio_dma_unmap_flags(int container, uint64_t iova, uint64_t size,
+			 uint32_t flags, uint64_t *unmapped);
+int vfio_dma_unmap(int container, uint64_t iova, uint64_t size);
+struct vfio_iommu_type1_info *vfio_iommu_info(int container);
+void *vfio_alloc_pages(size_t len);
+
+/*
+ * fault.c: accesses that may raise a signal. They return 0, or the number of
+ * the signal that the access raised (SIGBUS, SIGSEGV).
+ */
+int vfio_try_load8(const void *p, uint8_t *value);
+int vfio_try_load32(const void *p, uint32_t *value);
+int vfio_try_load64(const void *p, uint64_t *value);
+int vfio_try_store8(void *p, uint8_t value);
+int vfio_try_store32(void *p, uint32_t value);
+int vfio_try_store64(void *p, uint64_t value);
+int vfio_try_touch(const void *p, size_t len, size_t step);
+
+/*
+ * Registers in a mapping. Each call is one access of exactly that width: the
+ * compiler neither splits nor merges nor drops an atomic one.
+ */
+static inline uint32_t vfio_mmio_read32(const void *p)
+{
+	return __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
+}
+
+static inline void vfio_mmio_write32(void *p, uint32_t value)
+{
+	__atomic_store_n((uint32_t *)p, value, __ATOMIC_RELAXED);
+}
+
+static inline void vfio_mmio_write64(void *p, uint64_t value)
+{
+	__atomic_store_n((uint64_t *)p, value, __ATOMIC_RELAXED);
+}
+
+/* mtty.c: instances of the mtty sample */
+
+int vfio_mtty_load(void);
+int vfio_mtty_create(const char *type, const char *uuid);
+int vfio_mtty_destroy(const char *uuid);
+int vfio_mtty_group(const char *uuid);
+int vfio_mtty_available(const char *type);
+
+/* system.c: the rest of the machine */
+
+int64_t vfio_proc_status_kb(pid_t pid, const char *key);
+int64_t vfio_pinned_pages(void);
+int vfio_interrupt_lines(const char *needle);
+int vfio_module_refs(const char *module);
+int vfio_run(const char *const argv[]);
+int vfio_modprobe(const char *module);
+int vfio_module_remove(const char *module);
+int vfio_klog_open(void);
+int vfio_klog_splats(int fd);
+int vfio_send_fd(int sock, int fd);
+int vfio_recv_fd(int sock);
+uint64_t vfio_now_ms(void);
+
+/*
+ * For tests and fixtures: open @id or skip. Only hardware that is not there is
+ * a reason to skip. Leaving by exit status works in a fixture's setup, too.
+ */
+#define VFIO_DEV_OPEN_OR_SKIP(d, id, type) do {				\
+	const char *__open_id = id;					\
+	int __open_ret = vfio_dev_open(d, __open_id, type);		\
+									\
+	if (__open_ret == -ENXIO)					\
+		SKIP(_exit(KSFT_SKIP), "no device %s here", __open_id);	\
+	ASSERT_EQ(0, __open_ret);					\
+} while (0)
+
+/* Bind the group of @id and put the address in @bdf, or skip the test. */
+#define VFIO_PCI_BIND_OR_SKIP(id, bdf) do {				\
+	const char *__bind_id = id;					\
+	char *__bind_bdf = bdf;						\
+									\
+	if (vfio_pci_resolve(__bind_id, __bind_bdf))			\
+		SKIP(_exit(KSFT_SKIP), "no device %s here", __bind_id);	\
+	ASSERT_EQ(0, vfio_pci_bind_group(__bind_bdf));			\
+} while (0)
+
+#endif
