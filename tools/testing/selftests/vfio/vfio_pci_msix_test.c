@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * MSI-X: the interrupts of e1000e, and those of NVMe, which has many, by
+ * loopback. And the error eventfd, which takes a PCIe device.
+ */
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "vfio_pci_irq.h"
+
+#define E1000E_ICS	0xc8
+#define E1000E_IMS	0xd0
+#define E1000E_EIAC	0xdc
+#define E1000E_IVAR	0xe4
+#define E1000E_CAUSE(v)	(1u << (20 + (v)))
+
+FIXTURE(e1000e) {
+	struct vfio_dev d;
+	int32_t efd[E1000E_VECTORS];
+};
+
+/* Each cause to its own vector, each cleared by being delivered. */
+static int e1000e_route(const struct vfio_dev *d)
+{
+	uint32_t ivar = 0;
+	uint32_t causes = 0;
+	int v, ret;
+
+	for (v = 0; v < E1000E_VECTORS; v++) {
+		ivar |= (0x8 | v) << (4 * v);
+		causes |= E1000E_CAUSE(v);
+	}
+	ret = vfio_cfg_command(d, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 0);
+	if (!ret)
+		ret = reg_write(d, 0, E1000E_IVAR, ivar);
+	if (!ret)
+		ret = reg_write(d, 0, E1000E_EIAC, causes);
+	return ret;
+}
+
+/* Delivering a cause takes it out of the mask, so it goes in each time. */
+static int e1000e_raise(const struct vfio_dev *d, int vector)
+{
+	int ret = reg_write(d, 0, E1000E_IMS, E1000E_CAUSE(vector));
+
+	return ret ? ret : reg_write(d, 0, E1000E_ICS, E1000E_CAUSE(vector));
+}
+
+/*
+ * The device spaces its interrupts with timers, and the emulated one does not
+ * survive it when such a timer finds MSI-X gone.
+ */
+static void e1000e_settle(void)
+{
+	usleep(20000);
+}
+
+FIXTURE_SETUP(e1000e)
+{
+	int i;
+
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, E1000E, VFIO_TYPE1v2_IOMMU);
+	ASSERT_EQ(0, e1000e_route(&self->d));
+	for (i = 0; i < E1000E_VECTORS; i++) {
+		self->efd[i] = vfio_eventfd();
+		ASSERT_LE(0, self->efd[i]);
+	}
+}
+
+FIXTURE_TEARDOWN(e1000e)
+{
+	int i;
+
+	e1000e_settle();
+	vfio_dev_close(&self->d);
+	for (i = 0; i < E1000E_VECTORS; i++)
+		close(self->efd[i]);
+}
+
+TEST_F(e1000e, each_vector)
+{
+	int i, j;
+
+	ASSERT_EQ(E1000E_VECTORS, vfio_irq_count(&self->d, MSIX));
+	ASSERT_EQ(0, vfio_irq_eventfds(&self->d, MSIX, 0, E1000E_VECTORS,
+				       self->efd));
+	for (i = 0; i < E1000E_VECTORS; i++) {
+		ASSERT_EQ(0, e1000e_raise(&self->d, i));
+		EXPECT_EVENT(self->efd[i]) {
+			TH_LOG("vector %d", i);
+		}
+		for (j = 0; j < E1000E_VECTORS; j++)
+			EXPECT_EQ(0, vfio_eventfd_drain(self->efd[j]));
+	}
+}
+
+TEST_F(e1000e, disarm_and_rearm)
+{
+	ASSERT_EQ(0, vfio_irq_eventfds(&self->d, MSIX, 0, 3, self->efd));
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 1, -1));
+	ASSERT_EQ(0, e1000e_raise(&self->d, 1));
+	EXPECT_SILENT(self->efd[1]);
+	ASSERT_EQ(0, e1000e_raise(&self->d, 0));
+	EXPECT_EVENT(self->efd[0]);
+	ASSERT_EQ(0, e1000e_raise(&self->d, 2));
+	EXPECT_EVENT(self->efd[2]);
+
+	/* The table entry was masked: what came meanwhile is pending there. */
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 1, self->efd[1]));
+	EXPECT_EVENT(self->efd[1]);
+	ASSERT_EQ(0, e1000e_raise(&self->d, 1));
+	EXPECT_EVENT(self->efd[1]);
+}
+
+/* The MSI-X table is programmed though the user has switched memory off. */
+TEST_F(e1000e, memory_off)
+{
+	uint32_t value;
+
+	ASSERT_EQ(0, vfio_cfg_command(&self->d, 0, PCI_COMMAND_MEMORY));
+	ASSERT_EQ(0, vfio_irq_eventfds(&self->d, MSIX, 0, 2, self->efd));
+	EXPECT_FALSE(vfio_cfg_read16(&self->d, PCI_COMMAND) &
+		     PCI_COMMAND_MEMORY);
+	EXPECT_EQ(-EIO, vfio_region_read(&self->d, 0, 0, &value, 4));
+	ASSERT_EQ(0, vfio_cfg_command(&self->d, PCI_COMMAND_MEMORY, 0));
+	ASSERT_EQ(0, e1000e_raise(&self->d, 1));
+	EXPECT_EVENT(self->efd[1]);
+
+	ASSERT_EQ(0, vfio_cfg_command(&self->d, 0, PCI_COMMAND_MEMORY));
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 0, self->efd[4]));
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 1, -1));
+	ASSERT_EQ(0, vfio_cfg_command(&self->d, PCI_COMMAND_MEMORY, 0));
+	ASSERT_EQ(0, e1000e_raise(&self->d, 0));
+	EXPECT_EVENT(self->efd[4]);
+	e1000e_settle();
+	ASSERT_EQ(0, vfio_cfg_command(&self->d, 0, PCI_COMMAND_MEMORY));
+	ASSERT_EQ(0, vfio_irq_disable(&self->d, MSIX));
+	EXPECT_FALSE(vfio_cfg_read16(&self->d, PCI_COMMAND) &
+		     PCI_COMMAND_MEMORY);
+}
+
+TEST_F(e1000e, reset)
+{
+	int i;
+
+	ASSERT_EQ(0, vfio_irq_eventfds(&self->d, MSIX, 0, E1000E_VECTORS,
+				       self->efd));
+	ASSERT_EQ(0, vfio_ioctl(self->d.device, VFIO_DEVICE_RESET));
+	ASSERT_EQ(0, e1000e_route(&self->d));
+	for (i = 0; i < E1000E_VECTORS; i++) {
+		ASSERT_EQ(0, e1000e_raise(&self->d, i));
+		EXPECT_EVENT(self->efd[i]);
+	}
+}
+
+struct churn {
+	const struct vfio_dev *d;
+	int fds[2];
+	atomic_bool stop;
+	int error;
+};
+
+/* Swap the eventfds of a vector that keeps firing: each event goes to one. */
+static void *churn_msix(void *arg)
+{
+	struct churn *c = arg;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; !c->stop; i++) {
+		ret = vfio_irq_eventfd(c->d, MSIX, 0, c->fds[i & 1]);
+		if (ret)
+			c->error = ret;
+	}
+	return NULL;
+}
+
+TEST_F(e1000e, swap_live)
+{
+	struct churn c = {
+		.d = &self->d,
+		.fds = { self->efd[0], self->efd[1] },
+	};
+	struct pollfd pfd[2] = {
+		{ .fd = self->efd[0], .events = POLLIN },
+		{ .fd = self->efd[1], .events = POLLIN },
+	};
+	uint64_t end = vfio_now_ms() + 1500;
+	pthread_t thread;
+	int lost = 0;
+
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 0, self->efd[0]));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, churn_msix, &c));
+	while (vfio_now_ms() < end && !lost) {
+		e1000e_raise(&self->d, 0);
+		if (poll(pfd, 2, SOON_MS) <= 0)
+			lost++;
+		vfio_eventfd_drain(self->efd[0]);
+		vfio_eventfd_drain(self->efd[1]);
+	}
+	c.stop = true;
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, c.error);
+	EXPECT_EQ(0, lost);
+}
+
+TEST_F(e1000e, error_eventfd)
+{
+	const uint8_t yes = 1;
+
+	ASSERT_EQ(1, vfio_irq_count(&self->d, ERR));
+	EXPECT_EQ(-EINVAL, vfio_irq_trigger(&self->d, ERR, 0, 1));
+	EXPECT_EQ(-EINVAL, vfio_irq_disable(&self->d, ERR));
+	EXPECT_EQ(-ENOTTY, vfio_irq_mask(&self->d, ERR, 0, 1));
+	EXPECT_EQ(-EBADF, vfio_irq_eventfd(&self->d, ERR, 0, CLOSED_FD));
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, ERR, 0, self->efd[0]));
+	ASSERT_EQ(0, vfio_irq_trigger(&self->d, ERR, 0, 1));
+	EXPECT_EVENT(self->efd[0]);
+	ASSERT_EQ(0, set_bools(&self->d, TRIGGER, ERR, 0, 1, &yes));
+	EXPECT_EVENT(self->efd[0]);
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, ERR, 0, -1));
+	EXPECT_EQ(-EINVAL, vfio_irq_trigger(&self->d, ERR, 0, 1));
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, ERR, 0, self->efd[0]));
+	ASSERT_EQ(0, vfio_irq_disable(&self->d, ERR));
+}
+
+/* nvme: a large MSI-X table, by loopback */
+
+#define NVME_FDS	16
+
+FIXTURE(nvme) {
+	struct vfio_dev d;
+	int total;
+	bool grows;
+	int32_t efd[NVME_FDS];
+};
+
+FIXTURE_SETUP(nvme)
+{
+	struct vfio_irq_info info;
+	int i;
+
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, NVME, VFIO_TYPE1v2_IOMMU);
+	ASSERT_EQ(0, vfio_irq_info(&self->d, MSIX, &info));
+	self->total = info.count;
+	self->grows = !(info.flags & VFIO_IRQ_INFO_NORESIZE);
+	ASSERT_LE(NVME_FDS, self->total);
+	for (i = 0; i < NVME_FDS; i++) {
+		self->efd[i] = vfio_eventfd();
+		ASSERT_LE(0, self->efd[i]);
+	}
+}
+
+FIXTURE_TEARDOWN(nvme)
+{
+	int i;
+
+	vfio_dev_close(&self->d);
+	for (i = 0; i < NVME_FDS; i++)
+		close(self->efd[i]);
+}
+
+TEST_F(nvme, ranges)
+{
+	int32_t fds[4] = { self->efd[0], -1, self->efd[2], self->efd[3] };
+	const uint8_t bools[4] = { 1, 1, 0, 7 };
+	int i;
+
+	ASSERT_EQ(0, vfio_irq_eventfds(&self->d, MSIX, 0, 4, fds));
+	EXPECT_EQ(1, has_line(&self->d, "vfio-msix[0]"));
+	EXPECT_EQ(0, has_line(&self->d, "vfio-msix[1]"));
+	EXPECT_EQ(1, has_line(&self->d, "vfio-msix[3]"));
+
+	ASSERT_EQ(0, vfio_irq_trigger(&self->d, MSIX, 0, 4));
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(i != 1, vfio_eventfd_drain(self->efd[i]));
+
+	ASSERT_EQ(0, set_bools(&self->d, TRIGGER, MSIX, 0, 4, bools));
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(i == 0 || i == 3, vfio_eventfd_drain(self->efd[i]));
+
+	ASSERT_EQ(0, vfio_irq_trigger(&self->d, MSIX, 2, 1));
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(i == 2, vfio_eventfd_drain(self->efd[i]));
+
+	/* A hole is filled; the rest does not notice. */
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 1, self->efd[1]));
+	ASSERT_EQ(0, vfio_irq_trigger(&self->d, MSIX, 0, 4));
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(1, vfio_eventfd_drain(self->efd[i]));
+
+	/* Replace, keep and disarm in one call. */
+	fds[0] = self->efd[8];
+	fds[1] = -1;
+	fds[2] = self->efd[2];
+	ASSERT_EQ(0, vfio_irq_eventfds(&self->d, MSIX, 0, 3, fds));
+	ASSERT_EQ(0, vfio_irq_trigger(&self->d, MSIX, 0, 4));
+	EXPECT_EQ(0, vfio_eventfd_drain(self->efd[0]));
+	EXPECT_EQ(1, vfio_eventfd_drain(self->efd[8]));
+	EXPECT_EQ(0, vfio_eventfd_drain(self->efd[1]));
+	EXPECT_EQ(1, vfio_eventfd_drain(self->efd[2]));
+	EXPECT_EQ(1, vfio_eventfd_drain(self->efd[3]));
+
+	ASSERT_EQ(0, vfio_irq_disable(&self->d, MSIX));
+	EXPECT_EQ(0, vfio_interrupt_lines(self->d.bdf));
+	EXPECT_EQ(-EINVAL, vfio_irq_trigger(&self->d, MSIX, 0, 4));
+}
+
+TEST_F(nvme, shared_eventfd)
+{
+	int32_t fds[4];
+	int i;
+
+	for (i = 0; i < 4; i++)
+		fds[i] = self->efd[0];
+	ASSERT_EQ(0, vfio_irq_eventfds(&self->d, MSIX, 0, 4, fds));
+	ASSERT_EQ(0, vfio_irq_trigger(&self->d, MSIX, 0, 4));
+	EXPECT_EQ(4, vfio_eventfd_drain(self->efd[0]));
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 1, -1));
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 2, self->efd[2]));
+	ASSERT_EQ(0, vfio_irq_trigger(&self->d, MSIX, 0, 4));
+	EXPECT_EQ(2, vfio_eventfd_drain(self->efd[0]));
+	EXPECT_EQ(1, vfio_eventfd_drain(self->efd[2]));
+}
+
+/* Vectors beyond those that the first call reached. */
+TEST_F(nvme, grow)
+{
+	int ret = self->grows ? 0 : -EINVAL;
+
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 0, self->efd[0]));
+	EXPECT_EQ(ret, vfio_irq_eventfd(&self->d, MSIX, 9, self->efd[9]));
+	EXPECT_EQ(ret, vfio_irq_eventfds(&self->d, MSIX, 4, 2,
+					 &self->efd[4]));
+	EXPECT_EQ(ret, vfio_irq_eventfd(&self->d, MSIX, self->total - 1,
+					self->efd[1]));
+	ASSERT_EQ(0, vfio_irq_trigger(&self->d, MSIX, 0, self->total));
+	EXPECT_EQ(1, vfio_eventfd_drain(self->efd[0]));
+	EXPECT_EQ(self->grows, vfio_eventfd_drain(self->efd[9]));
+	EXPECT_EQ(self->grows, vfio_eventfd_drain(self->efd[4]));
+	EXPECT_EQ(self->grows, vfio_eventfd_drain(self->efd[5]));
+	EXPECT_EQ(self->grows, vfio_eventfd_drain(self->efd[1]));
+
+	/* To disarm what never was is no error. */
+	EXPECT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 7, -1));
+	ASSERT_EQ(0, vfio_irq_disable(&self->d, MSIX));
+
+	/* The first call may begin anywhere. */
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 5, self->efd[5]));
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 2, self->efd[2]));
+	ASSERT_EQ(0, vfio_irq_trigger(&self->d, MSIX, 0, 6));
+	EXPECT_EQ(1, vfio_eventfd_drain(self->efd[5]));
+	EXPECT_EQ(1, vfio_eventfd_drain(self->efd[2]));
+	EXPECT_EQ(0, vfio_eventfd_drain(self->efd[0]));
+}
+
+TEST_F(nvme, all_vectors)
+{
+	int32_t fds[2048];
+	int i, round;
+
+	for (i = 0; i < self->total; i++)
+		fds[i] = self->efd[i % NVME_FDS];
+	for (round = 0; round < 3; round++) {
+		ASSERT_EQ(0, vfio_irq_eventfds(&self->d, MSIX, 0, self->total,
+					       fds));
+		ASSERT_EQ(0, vfio_irq_eventfds(&self->d, MSIX, 0, self->total,
+					       fds));
+		ASSERT_EQ(0, vfio_irq_trigger(&self->d, MSIX, 0, self->total));
+		EXPECT_LE(self->total / NVME_FDS,
+			  vfio_eventfd_drain(self->efd[0]));
+		EXPECT_EQ(self->total, vfio_interrupt_lines(self->d.bdf));
+		ASSERT_EQ(0, vfio_irq_disable(&self->d, MSIX));
+		EXPECT_EQ(0, vfio_interrupt_lines(self->d.bdf));
+	}
+}
+
+TEST_F(nvme, bad_arguments)
+{
+	int32_t fds[3] = { self->efd[0], CLOSED_FD, self->efd[2] };
+
+	EXPECT_EQ(-EINVAL, vfio_irq_eventfd(&self->d, MSIX, self->total,
+					    self->efd[0]));
+	EXPECT_EQ(-EINVAL, vfio_irq_eventfds(&self->d, MSIX, self->total - 1, 2,
+					     self->efd));
+	EXPECT_EQ(-EINVAL, vfio_irq_trigger(&self->d, MSIX, 0, 1));
+	EXPECT_EQ(-EINVAL, vfio_irq_disable(&self->d, MSIX));
+	EXPECT_EQ(-ENOTTY, vfio_irq_mask(&self->d, MSIX, 0, 1));
+	EXPECT_EQ(-ENOTTY, vfio_irq_unmask(&self->d, MSIX, 0, 1));
+	EXPECT_EQ(-ERANGE, vfio_irq_set(&self->d, EVENTFD | TRIGGER, MSIX, 0,
+					0, NULL, 0));
+
+	/* A bad descriptor anywhere in the range sets nothing up. */
+	EXPECT_EQ(-EBADF, vfio_irq_eventfds(&self->d, MSIX, 0, 3, fds));
+	EXPECT_EQ(0, vfio_interrupt_lines(self->d.bdf));
+	EXPECT_EQ(-EINVAL, vfio_irq_trigger(&self->d, MSIX, 0, 1));
+	fds[1] = self->d.device;
+	EXPECT_EQ(-EINVAL, vfio_irq_eventfds(&self->d, MSIX, 0, 3, fds));
+	EXPECT_EQ(0, vfio_interrupt_lines(self->d.bdf));
+
+	/* An empty range that reaches somewhere sets up what is before it. */
+	ASSERT_EQ(0, vfio_irq_set(&self->d, EVENTFD | TRIGGER, MSIX, 2, 0,
+				  NULL, 0));
+	EXPECT_EQ(0, vfio_interrupt_lines(self->d.bdf));
+	ASSERT_EQ(0, vfio_irq_trigger(&self->d, MSIX, 0, 2));
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 1, self->efd[1]));
+
+	/* One in a later call leaves what is outside its range alone. */
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 0, self->efd[0]));
+	fds[0] = CLOSED_FD;
+	EXPECT_EQ(-EBADF, vfio_irq_eventfds(&self->d, MSIX, 1, 1, fds));
+	ASSERT_EQ(0, vfio_irq_trigger(&self->d, MSIX, 0, 1));
+	EXPECT_EQ(1, vfio_eventfd_drain(self->efd[0]));
+	EXPECT_EQ(-EINVAL, vfio_irq_eventfd(&self->d, INTX, 0, self->efd[3]));
+}
+
+TEST_HARNESS_MAIN
