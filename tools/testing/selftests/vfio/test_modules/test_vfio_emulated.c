@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Emulated devices that do what a test says: pin pages, access memory, and
+ * write down what they are told of unmaps. There are two, each in a group of
+ * its own, named test_vfio_emulated.0 and .1.
+ */
+#include <linux/delay.h>
+#include <linux/highmem.h>
+#include <linux/iommu.h>
+#include <linux/list.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/platform_device.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vfio.h>
+
+#include "test_vfio_emulated.h"
+
+#define TEST_DEVICES 2
+
+/* A page that is pinned, once for each time it was. */
+struct test_pin {
+	struct list_head next;
+	u64 iova;
+};
+
+struct test_dev {
+	struct vfio_device vdev;
+	struct mutex lock;	/* all below */
+	struct list_head pins;
+	struct test_vfio_unmaps unmaps;
+};
+
+static struct test_dev *to_test(struct vfio_device *vdev)
+{
+	return container_of(vdev, struct test_dev, vdev);
+}
+
+static int test_init_dev(struct vfio_device *vdev)
+{
+	struct test_dev *t = to_test(vdev);
+
+	mutex_init(&t->lock);
+	INIT_LIST_HEAD(&t->pins);
+	return 0;
+}
+
+static int test_open(struct vfio_device *vdev)
+{
+	struct test_dev *t = to_test(vdev);
+
+	memset(&t->unmaps, 0, sizeof(t->unmaps));
+	return 0;
+}
+
+/* Let go of the pinned pages from @iova on. */
+static void test_unpin(struct test_dev *t, u64 iova, u64 length)
+{
+	struct test_pin *pin, *tmp;
+	LIST_HEAD(gone);
+
+	mutex_lock(&t->lock);
+	list_for_each_entry_safe(pin, tmp, &t->pins, next)
+		if (pin->iova - iova < length)
+			list_move_tail(&pin->next, &gone);
+	mutex_unlock(&t->lock);
+
+	list_for_each_entry_safe(pin, tmp, &gone, next) {
+		vfio_unpin_pages(&t->vdev, pin->iova, 1);
+		kfree(pin);
+	}
+}
+
+static void test_close(struct vfio_device *vdev)
+{
+	test_unpin(to_test(vdev), 0, U64_MAX);
+}
+
+static void test_dma_unmap(struct vfio_device *vdev, u64 iova, u64 length)
+{
+	struct test_dev *t = to_test(vdev);
+	unsigned int delay;
+
+	mutex_lock(&t->lock);
+	t->unmaps.calls++;
+	t->unmaps.iova = iova;
+	t->unmaps.length = length;
+	delay = t->unmaps.delay_ms;
+	mutex_unlock(&t->lock);
+
+	msleep(delay);
+	test_unpin(t, iova, length);
+}
+
+static long test_pin(struct test_dev *t, struct test_vfio_dma *d)
+{
+	struct page **pages;
+	struct test_pin **pins;
+	u64 first;
+	long ret;
+	int i;
+
+	pages = kcalloc(d->npages, sizeof(*pages), GFP_KERNEL);
+	pins = kcalloc(d->npages, sizeof(*pins), GFP_KERNEL);
+	ret = -ENOMEM;
+	if (!pages || !pins)
+		goto out;
+	for (i = 0; i < d->npages; i++) {
+		pins[i] = kzalloc(sizeof(*pins[i]), GFP_KERNEL);
+		if (!pins[i])
+			goto out;
+		pins[i]->iova = d->iova + i * PAGE_SIZE;
+	}
+
+	/* An unmap that comes now has to find these on the list. */
+	mutex_lock(&t->lock);
+	ret = vfio_pin_pages(&t->vdev, d->iova, d->npages, d->prot, pages);
+	for (i = 0; i < d->npages && ret > 0; i++) {
+		list_add(&pins[i]->next, &t->pins);
+		pins[i] = NULL;
+	}
+	mutex_unlock(&t->lock);
+
+	for (i = 0; i < d->npages && d->user && ret > 0; i++) {
+		memcpy_from_page((char *)&first, pages[i], 0, sizeof(first));
+		if (copy_to_user(u64_to_user_ptr(d->user + i * sizeof(first)),
+				 &first, sizeof(first)))
+			ret = -EFAULT;
+	}
+out:
+	for (i = 0; pins && i < d->npages; i++)
+		kfree(pins[i]);
+	kfree(pins);
+	kfree(pages);
+	return ret;
+}
+
+static long test_rw(struct test_dev *t, struct test_vfio_dma *d)
+{
+	void __user *user = u64_to_user_ptr(d->user);
+	void *buf;
+	long ret;
+
+	buf = kzalloc(d->size, GFP_KERNEL);
+	if (!buf)
+		return -ENOMEM;
+	ret = -EFAULT;
+	if (d->write && copy_from_user(buf, user, d->size))
+		goto out;
+	ret = vfio_dma_rw(&t->vdev, d->iova, buf, d->size, d->write);
+	if (!ret && !d->write && copy_to_user(user, buf, d->size))
+		ret = -EFAULT;
+out:
+	kfree(buf);
+	return ret;
+}
+
+static long test_unmaps(struct test_dev *t, void __user *arg)
+{
+	struct test_vfio_unmaps unmaps, old;
+
+	if (copy_from_user(&unmaps, arg, sizeof(unmaps)))
+		return -EFAULT;
+	mutex_lock(&t->lock);
+	old = t->unmaps;
+	t->unmaps.delay_ms = unmaps.delay_ms;
+	mutex_unlock(&t->lock);
+	return copy_to_user(arg, &old, sizeof(old)) ? -EFAULT : 0;
+}
+
+static long test_ioctl(struct vfio_device *vdev, unsigned int cmd,
+		       unsigned long arg)
+{
+	void __user *user = (void __user *)arg;
+	struct test_dev *t = to_test(vdev);
+	struct test_vfio_dma d;
+
+	if (cmd == TEST_VFIO_UNMAPS)
+		return test_unmaps(t, user);
+	if (cmd != TEST_VFIO_PIN && cmd != TEST_VFIO_UNPIN &&
+	    cmd != TEST_VFIO_RW)
+		return -ENOTTY;
+
+	if (copy_from_user(&d, user, sizeof(d)))
+		return -EFAULT;
+	if (d.npages > TEST_VFIO_MAX_PAGES || d.size > SZ_1M)
+		return -E2BIG;
+	switch (cmd) {
+	case TEST_VFIO_PIN:
+		return test_pin(t, &d);
+	case TEST_VFIO_RW:
+		return test_rw(t, &d);
+	default:
+		test_unpin(t, d.iova, d.npages * PAGE_SIZE);
+		return 0;
+	}
+}
+
+static const struct vfio_device_ops test_ops = {
+	.name		= "test_vfio_emulated",
+	.init		= test_init_dev,
+	.open_device	= test_open,
+	.close_device	= test_close,
+	.ioctl		= test_ioctl,
+	.dma_unmap	= test_dma_unmap,
+};
+
+static int test_probe(struct platform_device *pdev)
+{
+	struct test_dev *t;
+	int ret;
+
+	t = vfio_alloc_device(test_dev, vdev, &pdev->dev, &test_ops);
+	if (IS_ERR(t))
+		return PTR_ERR(t);
+	ret = vfio_register_emulated_iommu_dev(&t->vdev);
+	if (ret) {
+		vfio_put_device(&t->vdev);
+		return ret;
+	}
+	platform_set_drvdata(pdev, t);
+	return 0;
+}
+
+static void test_remove(struct platform_device *pdev)
+{
+	struct test_dev *t = platform_get_drvdata(pdev);
+
+	vfio_unregister_group_dev(&t->vdev);
+	vfio_put_device(&t->vdev);
+}
+
+static struct platform_driver test_driver = {
+	.driver.name	= "test_vfio_emulated",
+	.probe		= test_probe,
+	.remove		= test_remove,
+};
+
+static struct platform_device *test_pdevs[TEST_DEVICES];
+
+static int __init test_init(void)
+{
+	const char *name = test_driver.driver.name;
+	struct platform_device *pdev;
+	int i, ret;
+
+	ret = platform_driver_register(&test_driver);
+	if (ret)
+		return ret;
+
+	for (i = 0; i < TEST_DEVICES; i++) {
+		pdev = platform_device_register_simple(name, i, NULL, 0);
+		test_pdevs[i] = pdev;
+		if (IS_ERR(pdev)) {
+			ret = PTR_ERR(pdev);
+			while (i--)
+				platform_device_unregister(test_pdevs[i]);
+			platform_driver_unregister(&test_driver);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+static void __exit test_exit(void)
+{
+	int i;
+
+	for (i = 0; i < TEST_DEVICES; i++)
+		platform_device_unregister(test_pdevs[i]);
+	platform_driver_unregister(&test_driver);
+}
+
+module_init(test_init);
+module_exit(test_exit);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Emulated devices for the VFIO selftests");

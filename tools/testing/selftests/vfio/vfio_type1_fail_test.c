@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Every allocation along the way fails once: the operation is refused, nothing
+ * of it is left, and it works when tried again. The kernel needs
+ * CONFIG_FAILSLAB and CONFIG_FAULT_INJECTION_DEBUG_FS.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "../kselftest_harness.h"
+#include "vfio_util.h"
+#include "vfio_variants.h"
+
+#define PAGE 4096ULL
+#define MiB 0x100000ULL
+#define FAIL_NTH "/proc/thread-self/fail-nth"
+#define DEBUGFS "/sys/kernel/debug"
+#define MANY 2000
+
+FIXTURE(fail)
+{
+	struct vfio_dev d, second;
+	struct vfio_iommu_type1_info *info;
+	int c, nth;
+	void *mem;
+	uint64_t size;
+	int64_t locked;
+};
+
+static int allow_failures(void)
+{
+	static const char *const knobs[] = {
+		DEBUGFS "/failslab/ignore-gfp-wait",
+		DEBUGFS "/fail_page_alloc/ignore-gfp-wait",
+	};
+	int i, ret;
+
+	if (access(FAIL_NTH, F_OK))
+		return -ENOENT;
+	if (access(knobs[0], F_OK) &&
+	    mount("debugfs", DEBUGFS, "debugfs", 0, NULL))
+		return -errno;
+	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
+		ret = vfio_sysfs_write(knobs[i], "N");
+		if (ret)
+			return ret;
+	}
+	vfio_sysfs_write(DEBUGFS "/fail_page_alloc/min-order", "0");
+	vfio_sysfs_write(DEBUGFS "/failslab/verbose", "0");
+	vfio_sysfs_write(DEBUGFS "/fail_page_alloc/verbose", "0");
+	return 0;
+}
+
+/* Neighbours that are not consecutive, so that there is a run per page. */
+static void *scattered(uint64_t size)
+{
+	int fd = memfd_create("fail", 0);
+	uint64_t i;
+	void *mem;
+
+	mem = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (fd < 0 || mem == MAP_FAILED || ftruncate(fd, size))
+		return NULL;
+	for (i = 0; i < size; i += PAGE)
+		if (mmap(mem + i, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED |
+			 MAP_FIXED | MAP_POPULATE, fd, size - PAGE - i) ==
+		    MAP_FAILED)
+			return NULL;
+	close(fd);
+	return mem;
+}
+
+FIXTURE_SETUP(fail)
+{
+	if (allow_failures())
+		SKIP(return, "the kernel has no fault injection");
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, VFIO_EDU, VFIO_TYPE1v2_IOMMU);
+	self->c = self->d.container;
+	self->size = MiB;
+	self->mem = scattered(self->size);
+	ASSERT_NE(NULL, self->mem);
+	self->nth = open(FAIL_NTH, O_RDWR);
+	ASSERT_LE(0, self->nth);
+	self->locked = vfio_proc_status_kb(getpid(), "VmLck");
+}
+
+FIXTURE_TEARDOWN(fail)
+{
+	vfio_dev_close(&self->d);
+}
+
+static void fail_arm(int fd, int n)
+{
+	char buf[16];
+	int len = snprintf(buf, sizeof(buf), "%d", n);
+
+	if (pwrite(fd, buf, len, 0) != len)
+		abort();
+}
+
+/* Disarm. Did it come to the allocation that was to fail? */
+static bool fail_happened(int fd)
+{
+	char buf[16] = {};
+
+	if (pread(fd, buf, sizeof(buf) - 1, 0) <= 0)
+		abort();
+	fail_arm(fd, 0);
+	return !atoi(buf);
+}
+
+/*
+ * Do @op with the first, the second, ... allocation failing, until there is
+ * none left. @undo takes back what @op did. Whatever happened, as much as
+ * before is charged then.
+ */
+#define FAIL_SWEEP(op, undo) do {					\
+	int __n, __ret, __refused = 0;					\
+	bool __happened = true;						\
+									\
+	for (__n = 1; __happened && __n < MANY; __n++) {		\
+		fail_arm(self->nth, __n);				\
+		__ret = op;						\
+		__happened = fail_happened(self->nth);			\
+		if (__ret) {						\
+			ASSERT_TRUE(__happened);			\
+		} else {						\
+			undo;						\
+		}							\
+		__refused += __ret == -ENOMEM;				\
+		ASSERT_EQ(self->locked,					\
+			  vfio_proc_status_kb(getpid(), "VmLck"));	\
+	}								\
+	EXPECT_LT(__n, MANY);						\
+	EXPECT_LT(0, __refused);					\
+} while (0)
+
+TEST_F(fail, map)
+{
+	FAIL_SWEEP(vfio_dma_map(self->c, self->mem, MiB, self->size),
+		   ASSERT_EQ(0, vfio_dma_unmap(self->c, MiB, self->size)));
+}
+
+static int tracking(int c, uint32_t flags)
+{
+	struct vfio_iommu_type1_dirty_bitmap d = {
+		.argsz = sizeof(d), .flags = flags,
+	};
+
+	return vfio_ioctl(c, VFIO_IOMMU_DIRTY_PAGES, &d);
+}
+
+TEST_F(fail, dirty)
+{
+	int i;
+
+	for (i = 0; i < 4; i++)
+		ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, (i + 1) * MiB,
+					  MiB));
+	FAIL_SWEEP(tracking(self->c, VFIO_IOMMU_DIRTY_PAGES_FLAG_START),
+		   ASSERT_EQ(0, tracking(self->c,
+					 VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP)));
+}
+
+TEST_F(fail, info)
+{
+	FAIL_SWEEP((self->info = vfio_iommu_info(self->c)) ? 0 : -errno,
+		   free(self->info));
+}
+
+/* A group that brings a domain of its own: all is pinned for it. */
+static int attach(struct vfio_dev *d, int container)
+{
+	return vfio_ioctl(d->group, VFIO_GROUP_SET_CONTAINER, &container);
+}
+
+TEST_F(fail, attach)
+{
+	struct vfio_dev *d = &self->second;
+	int c = self->c;
+
+	ASSERT_EQ(0, vfio_dma_map(c, self->mem, MiB, self->size));
+	self->locked += self->size / 1024;
+	if (vfio_dev_open_group(d, VFIO_TESTDEV))
+		SKIP(return, "no device %s here", VFIO_TESTDEV);
+	FAIL_SWEEP(attach(d, c),
+		   ASSERT_EQ(0, vfio_ioctl(d->group,
+					   VFIO_GROUP_UNSET_CONTAINER)));
+	close(d->group);
+}
+
+TEST_HARNESS_MAIN
