@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Finds in a kernel log what must never be there."""
+
+import re
+
+TROUBLE = re.compile("|".join([
+    r"Kernel panic", r"kernel BUG at", r"\bBUG: ", r"\bWARNING: ", r"\bOops: ",
+    r"general protection fault", r"unable to handle",
+    r"refcount_t: ", r"scheduling while atomic", r"list_(add|del) corruption",
+    r"INFO: task .* blocked for more than", r"soft lockup", r"hard LOCKUP",
+    r"rcu: INFO: .*stall", r"INFO: (possible|inconsistent|lockdep|suspicious)",
+    r"\[ INFO: ", r"KASAN: ", r"UBSAN: ", r"KCSAN: ", r"DEADLOCK",
+    r"Unexpected (fixed|pinned)", r"Bad page ", r"VFS: Busy inodes",
+    r"suspicious RCU usage", r"ODEBUG: ", r"kmemleak: .*(disabled|suspected)",
+    r"kobject.*tried to init", r"invalid module format",
+]))
+BEFORE, AFTER, AT_MOST = 3, 40, 3
+
+
+def excerpts(text):
+    """The places of the log that show trouble, as blocks of text."""
+    lines = text.splitlines()
+    found, covered = [], -1
+    for number, line in enumerate(lines):
+        if number <= covered or not TROUBLE.search(line):
+            continue
+        covered = number + AFTER
+        found.append("\n".join(lines[max(0, number - BEFORE):covered + 1]))
+        if len(found) == AT_MOST:
+            break
+    return found
