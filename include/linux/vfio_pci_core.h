@@ -278,24 +278,22 @@ bool vfio_pci_core_range_intersect_range(loff_t buf_start, size_t buf_cnt,
 					 size_t *intersect_count,
 					 size_t *register_offset);
 
-#define VFIO_IOREAD_DECLARATION(size)					\
-int vfio_pci_core_ioread##size(struct vfio_pci_core_device *vdev,	\
-			       bool test_mem, u##size *val,		\
-			       void __iomem *io)
-
-#define VFIO_IOWRITE_DECLARATION(size)					\
-int vfio_pci_core_iowrite##size(struct vfio_pci_core_device *vdev,	\
-				bool test_mem, u##size val,		\
-				void __iomem *io)
-
-VFIO_IOREAD_DECLARATION(8);
-VFIO_IOREAD_DECLARATION(16);
-VFIO_IOREAD_DECLARATION(32);
-VFIO_IOWRITE_DECLARATION(8);
-VFIO_IOWRITE_DECLARATION(16);
-VFIO_IOWRITE_DECLARATION(32);
-/* Two accesses of 32 bits, the low one first, where there are none of 64. */
-VFIO_IOREAD_DECLARATION(64);
-VFIO_IOWRITE_DECLARATION(64);
+/* 64 bits are two accesses, the low half first, where there are none so wide. */
+int vfio_pci_core_ioread8(struct vfio_pci_core_device *vdev, bool test_mem,
+			  u8 *val, void __iomem *io);
+int vfio_pci_core_ioread16(struct vfio_pci_core_device *vdev, bool test_mem,
+			   u16 *val, void __iomem *io);
+int vfio_pci_core_ioread32(struct vfio_pci_core_device *vdev, bool test_mem,
+			   u32 *val, void __iomem *io);
+int vfio_pci_core_ioread64(struct vfio_pci_core_device *vdev, bool test_mem,
+			   u64 *val, void __iomem *io);
+int vfio_pci_core_iowrite8(struct vfio_pci_core_device *vdev, bool test_mem,
+			   u8 val, void __iomem *io);
+int vfio_pci_core_iowrite16(struct vfio_pci_core_device *vdev, bool test_mem,
+			    u16 val, void __iomem *io);
+int vfio_pci_core_iowrite32(struct vfio_pci_core_device *vdev, bool test_mem,
+			    u32 val, void __iomem *io);
+int vfio_pci_core_iowrite64(struct vfio_pci_core_device *vdev, bool test_mem,
+			    u64 val, void __iomem *io);
 
 #endif /* VFIO_PCI_CORE_H */

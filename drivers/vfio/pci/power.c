@@ -37,6 +37,11 @@ void vfio_pci_probe_power(struct vfio_pci_core_device *vdev)
 	vdev->needs_pm_restore = !(pmcsr & PCI_PM_CTRL_NO_SOFT_RESET);
 }
 
+static bool vfio_pci_is_d3(pci_power_t state)
+{
+	return state == PCI_D3hot || state == PCI_D3cold;
+}
+
 /**
  * vfio_pci_set_power_state - change a function's power state
  * @vdev: the device
@@ -60,10 +65,10 @@ int vfio_pci_set_power_state(struct vfio_pci_core_device *vdev,
 	if (vdev->sriov_active && state != PCI_D0)
 		return -EBUSY;
 
-	leaves = vdev->needs_pm_restore && pdev->current_state < PCI_D3hot &&
-		 state >= PCI_D3hot;
-	returns = vdev->needs_pm_restore && pdev->current_state >= PCI_D3hot &&
-		  state < PCI_D3hot;
+	leaves = vdev->needs_pm_restore &&
+		 !vfio_pci_is_d3(pdev->current_state) && vfio_pci_is_d3(state);
+	returns = vdev->needs_pm_restore &&
+		  vfio_pci_is_d3(pdev->current_state) && !vfio_pci_is_d3(state);
 
 	if (leaves)
 		pci_save_state(pdev);
@@ -72,7 +77,7 @@ int vfio_pci_set_power_state(struct vfio_pci_core_device *vdev,
 	if (ret)
 		return ret;
 
-	if (leaves && pdev->current_state >= PCI_D3hot) {
+	if (leaves && vfio_pci_is_d3(pdev->current_state)) {
 		/* The D3 state may be left by a reset that saves anew. */
 		kfree(vdev->pm_save);
 		vdev->pm_save = pci_store_saved_state(pdev);

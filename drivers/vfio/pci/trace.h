@@ -9,6 +9,7 @@
 #if !defined(DRIVERS_VFIO_PCI_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
 #define DRIVERS_VFIO_PCI_TRACE_H
 
+#include <linux/mm_types.h>
 #include <linux/pci.h>
 #include <linux/tracepoint.h>
 
@@ -43,7 +44,7 @@ TRACE_DEFINE_ENUM(VFIO_PCI_GATE_SUSPEND);
 /* A process touched a mapping: how much one fault let it see. */
 TRACE_EVENT(vfio_pci_fault,
 	TP_PROTO(struct pci_dev *pdev, unsigned long address, unsigned long pfn,
-		 unsigned int order, unsigned long pages, unsigned int ret),
+		 unsigned int order, unsigned long pages, vm_fault_t ret),
 	TP_ARGS(pdev, address, pfn, order, pages, ret),
 	TP_STRUCT__entry(
 		__string(device, pci_name(pdev))
@@ -59,7 +60,7 @@ TRACE_EVENT(vfio_pci_fault,
 		__entry->pfn = pfn;
 		__entry->pages = pages;
 		__entry->order = order;
-		__entry->ret = ret;
+		__entry->ret = (__force unsigned int)ret;
 	),
 	TP_printk("%s address=%#lx pfn=%#lx order=%u pages=%lu ret=%#x",
 		  __get_str(device), __entry->address, __entry->pfn,

@@ -35,12 +35,10 @@ enum vfio_pci_gate_cause {
 #define VFIO_PCI_HOLD_SUSPEND		BIT(2)	/* the system sleeps */
 
 void vfio_pci_gate_close(struct vfio_pci_core_device *vdev,
-			 enum vfio_pci_gate_cause cause)
-	__acquires(&vdev->memory_lock);
+			 enum vfio_pci_gate_cause cause);
 bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
 			     enum vfio_pci_gate_cause cause);
-void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
-	__releases(&vdev->memory_lock);
+void vfio_pci_gate_open(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
 			   enum vfio_pci_gate_cause cause);
 /* Under memory_lock, read or write. */
