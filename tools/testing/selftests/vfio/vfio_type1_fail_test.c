@@ -164,6 +164,7 @@ TEST_F(fail, dirty)
 	for (i = 0; i < 4; i++)
 		ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, (i + 1) * MiB,
 					  MiB));
+	self->locked += 4 * MiB / 1024;
 	FAIL_SWEEP(tracking(self->c, VFIO_IOMMU_DIRTY_PAGES_FLAG_START),
 		   ASSERT_EQ(0, tracking(self->c,
 					 VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP)));

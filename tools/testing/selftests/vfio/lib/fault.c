@@ -1,38 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Accesses that may raise a signal. The handlers are installed around each
- * access and the old ones put back, so a test's real crash still looks like
- * one. One thread at a time.
+ * Accesses that may raise a signal, in any thread. The handler stays installed
+ * but takes only signals of an access that is being tried; any other one kills,
+ * so a test's real crash still looks like one.
  */
 #include <setjmp.h>
 #include <signal.h>
 
 #include "vfio_util.h"
 
-static sigjmp_buf fault_env;
+static __thread sigjmp_buf fault_env;
+static __thread volatile sig_atomic_t fault_expected;
 
 static void on_fault(int sig)
 {
-	siglongjmp(fault_env, sig);
+	if (fault_expected)
+		siglongjmp(fault_env, sig);
+	/* The access is made again, and ends the process. */
+	signal(sig, SIG_DFL);
 }
 
-struct fault_guard {
-	struct sigaction bus;
-	struct sigaction segv;
-};
-
-static void guard_enter(struct fault_guard *g)
+static __attribute__((constructor)) void catch_faults(void)
 {
-	struct sigaction sa = { .sa_handler = on_fault };
+	/* A jump out of the handler need not restore the signal mask. */
+	struct sigaction sa = {
+		.sa_handler = on_fault,
+		.sa_flags = SA_NODEFER,
+	};
 
-	sigaction(SIGBUS, &sa, &g->bus);
-	sigaction(SIGSEGV, &sa, &g->segv);
-}
-
-static void guard_leave(const struct fault_guard *g)
-{
-	sigaction(SIGBUS, &g->bus, NULL);
-	sigaction(SIGSEGV, &g->segv, NULL);
+	sigaction(SIGBUS, &sa, NULL);
+	sigaction(SIGSEGV, &sa, NULL);
 }
 
 /* One access of that width, which the compiler has to make. */
@@ -40,15 +37,16 @@ static void guard_leave(const struct fault_guard *g)
 #define STORE(type, p, v) __atomic_store_n((type *)(p), v, __ATOMIC_RELAXED)
 
 #define TRY_ACCESS(access) ({						\
-	static struct fault_guard guard;				\
 	int sig;							\
 									\
-	guard_enter(&guard);						\
-	sig = sigsetjmp(fault_env, 1);					\
+	sig = sigsetjmp(fault_env, 0);					\
 	if (!sig) {							\
+		fault_expected = 1;					\
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);		\
 		access;							\
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);		\
 	}								\
-	guard_leave(&guard);						\
+	fault_expected = 0;						\
 	sig;								\
 })
 
