@@ -584,6 +584,26 @@ free:
 }
 
 /**
+ * vfio_pci_core_virtualize_dword - let a dword of config space be the user's
+ * @vdev: the device
+ * @pos: where, a multiple of 4
+ *
+ * What the user writes there he reads back, and the hardware never sees it. It
+ * begins with the hardware's value.
+ *
+ * Return: 0 or what the hardware access returned.
+ * Context: may sleep; in open_device, between vfio_pci_core_enable() and
+ * vfio_pci_core_finish_enable().
+ */
+int vfio_pci_core_virtualize_dword(struct vfio_pci_core_device *vdev,
+				   unsigned int pos)
+{
+	return config_claim(vdev, VFIO_PCI_CONFIG_VIRTUAL, pos, 4,
+			    vdev->pdev->cfg_size);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_virtualize_dword);
+
+/**
  * vfio_pci_config_free - undo vfio_pci_config_init()
  * @vdev: the device
  */

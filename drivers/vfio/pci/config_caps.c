@@ -42,6 +42,9 @@
 
 static const struct vfio_pci_config_field cap_fields[] = { CAP_HEADER };
 static const struct vfio_pci_config_field ext_cap_fields[] = { EXT_CAP_HEADER };
+static const struct vfio_pci_config_field virtual_fields[] = {
+	FIELD32(0, ALL, ALL),
+};
 
 /*
  * Memory and I/O enable are hardware's: the write handler keeps in vconfig
@@ -371,6 +374,12 @@ const struct vfio_pci_config_layout vfio_pci_config_layouts[] = {
 		FIELDS(header_fields),
 		MORE_FIELDS(header_vf_fields),
 		.write = vfio_pci_config_write_header,
+	},
+	/* For vfio_pci_core_virtualize_dword() */
+	[VFIO_PCI_CONFIG_VIRTUAL] = {
+		.name = "virtual dword",
+		.len = 4,
+		FIELDS(virtual_fields),
 	},
 
 	/* Capabilities */

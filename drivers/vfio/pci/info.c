@@ -33,6 +33,41 @@ static int vfio_pci_put_caps(struct vfio_info_cap *caps, void __user *arg,
 	return ret;
 }
 
+/*
+ * PCIe r6.0, 6.15: AtomicOps that the device knows and its root port completes,
+ * all switches on the way routing them. A VF has its PF's word for it. To ask
+ * is to enable the device as a requester, which does no harm where it works.
+ */
+static int vfio_pci_add_atomic_comp(struct vfio_pci_core_device *vdev,
+				    struct vfio_info_cap *caps)
+{
+	static const struct {
+		u32 devcap2;
+		u32 flag;
+	} widths[] = {
+		{ PCI_EXP_DEVCAP2_ATOMIC_COMP32, VFIO_PCI_ATOMIC_COMP32 },
+		{ PCI_EXP_DEVCAP2_ATOMIC_COMP64, VFIO_PCI_ATOMIC_COMP64 },
+		{ PCI_EXP_DEVCAP2_ATOMIC_COMP128, VFIO_PCI_ATOMIC_COMP128 },
+	};
+	struct vfio_device_info_cap_pci_atomic_comp cap = {
+		.header.id = VFIO_DEVICE_INFO_CAP_PCI_ATOMIC_COMP,
+		.header.version = 1,
+	};
+	struct pci_dev *pdev = pci_physfn(vdev->pdev);
+	u32 devcap2;
+	int i;
+
+	pcie_capability_read_dword(pdev, PCI_EXP_DEVCAP2, &devcap2);
+	for (i = 0; i < ARRAY_SIZE(widths); i++)
+		if ((devcap2 & widths[i].devcap2) &&
+		    !pci_enable_atomic_ops_to_root(pdev, widths[i].devcap2))
+			cap.flags |= widths[i].flag;
+	if (!cap.flags)
+		return 0;
+
+	return vfio_info_add_capability(caps, &cap.header, sizeof(cap));
+}
+
 /* VFIO_DEVICE_GET_INFO */
 long vfio_pci_get_info(struct vfio_pci_core_device *vdev, void __user *arg)
 {
@@ -57,6 +92,12 @@ long vfio_pci_get_info(struct vfio_pci_core_device *vdev, void __user *arg)
 	if (ret && ret != -ENODEV) {
 		dev_warn_ratelimited(&vdev->pdev->dev,
 				     "no zPCI capabilities: %d\n", ret);
+		kfree(caps.buf);
+		return ret;
+	}
+
+	ret = vfio_pci_add_atomic_comp(vdev, &caps);
+	if (ret) {
 		kfree(caps.buf);
 		return ret;
 	}

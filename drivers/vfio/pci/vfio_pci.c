@@ -9,7 +9,8 @@
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/vfio_pci_core.h>
+
+#include "vfio_pci_priv.h"
 
 static char ids[1024] __initdata;
 module_param_string(ids, ids, sizeof(ids), 0);
@@ -83,6 +84,18 @@ static int vfio_pci_open_device(struct vfio_device *core_vdev)
 	ret = vfio_pci_core_enable(vdev);
 	if (ret)
 		return ret;
+
+	if (vfio_pci_is_vga(vdev->pdev) &&
+	    vdev->pdev->vendor == PCI_VENDOR_ID_INTEL) {
+		ret = vfio_pci_igd_open(vdev);
+		/* Cards in a slot have no OpRegion. */
+		if (ret && ret != -ENODEV) {
+			pci_warn(vdev->pdev, "no regions for Intel graphics: %d\n",
+				 ret);
+			vfio_pci_core_disable(vdev);
+			return ret;
+		}
+	}
 
 	vfio_pci_core_finish_enable(vdev);
 	return 0;
