@@ -52,6 +52,7 @@ static void *type1_open(unsigned long type)
 	mutex_init(&iommu->notify_lock);
 	INIT_LIST_HEAD(&iommu->devices);
 	mutex_init(&iommu->lock);
+	mutex_init(&iommu->peer_lock);
 	iommu->dmas = RB_ROOT;
 	iommu->avail = READ_ONCE(dma_entry_limit);
 	INIT_LIST_HEAD(&iommu->domains);

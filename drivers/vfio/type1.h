@@ -53,7 +53,8 @@
  *
  * Locks, outermost first
  * ----------------------
- *	notify_lock > (locks of the drivers) > lock > mmap_lock
+ *	notify_lock > (locks of the drivers) > lock > mmap_lock >
+ *		memory_lock of a device whose BAR is mapped > peer_lock
  *
  * lock covers everything in the container: tree, mappings, domains, groups,
  * ranges, dirty state. It is held while user memory is faulted in, pinned or
@@ -93,6 +94,7 @@
  * @unscoped: groups that may dirty any page
  * @vaddr_invalid: mappings whose user address was taken away
  * @pages: room for TYPE1_BATCH_PAGES, for whoever pins
+ * @peer_lock: for changes of @domains, too; see type1_peer.c
  * @v2: unmap is exact
  * @nesting: domains must be fit for nesting
  * @tracking: dirty tracking is on
@@ -111,6 +113,7 @@ struct type1_iommu {
 	unsigned int unscoped;
 	unsigned int vaddr_invalid;
 	struct page **pages;
+	struct mutex peer_lock;		/* innermost */
 	bool v2;
 	bool nesting;
 	bool tracking;
@@ -197,6 +200,7 @@ static inline unsigned long type1_run_npages(u64 run)
  * @charged: pages charged to @mm
  * @mapped: bytes from @iova on that are in the domains
  * @chunks: list of struct type1_chunk: the pages of the mapping, if pinned
+ * @peers: list of struct type1_peer: device memory, in place of @chunks
  * @pins: tree of struct type1_pin: the pages that drivers have pinned
  * @dirty: a bit per PAGE_SIZE, if dirty tracking is on
  */
@@ -214,6 +218,7 @@ struct type1_dma {
 	unsigned long charged;
 	unsigned long mapped;
 	struct list_head chunks;
+	struct list_head peers;
 	struct rb_root pins;
 	unsigned long *dirty;
 };
@@ -249,13 +254,20 @@ struct type1_batch {
 	bool pinned;
 };
 
-/* How many pages are pinned at a time: what an array in one page holds. */
-#define TYPE1_BATCH_PAGES	(PAGE_SIZE / sizeof(struct page *))
+/* How many pages are pinned at a time: 8 MiB of 4 KiB pages. */
+#define TYPE1_BATCH_PAGES	2048UL
 
 /* type1.c */
 extern bool type1_allow_unsafe_interrupts;
 extern bool type1_disable_hugepages;
 unsigned long type1_min_pgsize(const struct type1_iommu *iommu);
+
+/* type1_peer.c: other devices' memory */
+int type1_peers_add(struct type1_iommu *iommu, struct type1_dma *dma);
+void type1_peers_remove(struct type1_dma *dma);
+int type1_domain_list(struct type1_iommu *iommu, struct type1_domain *domain);
+void type1_domain_unlist(struct type1_iommu *iommu,
+			 struct type1_domain *domain);
 
 /* type1_dma.c: the tree of mappings, map and unmap */
 struct type1_dma *type1_dma_first(struct type1_iommu *iommu,

@@ -95,6 +95,7 @@ static struct type1_dma *type1_dma_alloc(unsigned long iova,
 	dma->vaddr = vaddr;
 	dma->prot = prot;
 	INIT_LIST_HEAD(&dma->chunks);
+	INIT_LIST_HEAD(&dma->peers);
 	dma->pins = RB_ROOT;
 	dma->lock_cap = capable(CAP_IPC_LOCK);
 	dma->task = get_task_struct(current->group_leader);

@@ -88,6 +88,7 @@ static struct type1_domain *type1_domain_make(struct type1_iommu *iommu,
 	if (!domain)
 		return ERR_PTR(-ENOMEM);
 	INIT_LIST_HEAD(&domain->groups);
+	INIT_LIST_HEAD(&domain->next);
 
 	/* Whoever attaches a group keeps its devices from going away. */
 	iommu_group_for_each_dev(group->group, &dev, type1_first_device);
@@ -162,13 +163,14 @@ static int type1_domain_share(struct type1_iommu *iommu,
  * Take @group off @domain, and free the domain if that was the last group;
  * what is mapped there must not be the only trace of it.
  */
-static void type1_domain_leave(struct type1_domain *domain,
+static void type1_domain_leave(struct type1_iommu *iommu,
+			       struct type1_domain *domain,
 			       struct type1_group *group)
 {
 	iommu_detach_group(domain->domain, group->group);
 	list_del(&group->next);
 	if (list_empty(&domain->groups)) {
-		list_del(&domain->next);
+		type1_domain_unlist(iommu, domain);
 		type1_domain_free(domain);
 	}
 }
@@ -198,8 +200,11 @@ static int type1_attach_iommu(struct type1_iommu *iommu,
 	if (ret)
 		return ret;
 	own = list_is_singular(&domain->groups);
-	if (own)
-		list_add(&domain->next, &iommu->domains);
+	if (own) {
+		ret = type1_domain_list(iommu, domain);
+		if (ret)
+			goto err_leave;
+	}
 
 	pgsizes = type1_common_pgsizes(iommu);
 	ret = pgsizes ? type1_ranges_build(iommu, &ranges) : -EINVAL;
@@ -231,7 +236,7 @@ static int type1_attach_iommu(struct type1_iommu *iommu,
 err_ranges:
 	type1_ranges_free(&ranges);
 err_leave:
-	type1_domain_leave(domain, group);
+	type1_domain_leave(iommu, domain, group);
 	return ret;
 }
 
@@ -286,10 +291,10 @@ static void type1_detach_iommu(struct type1_iommu *iommu,
 		list_del(&group->next);
 		while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX)))
 			type1_dma_depopulate(iommu, dma);
-		list_del(&domain->next);
+		type1_domain_unlist(iommu, domain);
 		type1_domain_free(domain);
 	} else {
-		type1_domain_leave(domain, group);
+		type1_domain_leave(iommu, domain, group);
 	}
 	iommu->pgsizes = type1_common_pgsizes(iommu);
 

@@ -24,6 +24,7 @@
 #include <uapi/linux/vfio.h>
 
 struct iommufd_access;
+struct vfio_peer_host_ops;
 struct iommufd_ctx;
 struct iommufd_device;
 struct kvm;
@@ -102,6 +103,61 @@ struct vfio_device {
 #ifdef CONFIG_DEBUG_FS
 	struct dentry				*debug_root;
 #endif
+	/* Set by the driver before it registers; NULL where it has none. */
+	const struct vfio_peer_host_ops		*peer_host_ops;
+	/* Under the core's lock of peers and the driver's lock of its memory. */
+	struct list_head			peers;
+};
+
+/**
+ * struct vfio_peer - a part of a device file in an I/O address space
+ * @next: in the device's list of peers
+ * @device: the device, NULL once it has ended this; the core's
+ * @ops: the maker's
+ * @offset: in the device file, in bytes, page-aligned
+ * @size: bytes, page-aligned; all in one region
+ *
+ * See the head of drivers/vfio/peer.c.
+ */
+struct vfio_peer {
+	struct list_head			next;
+	struct vfio_device			*device;
+	const struct vfio_peer_ops		*ops;
+	loff_t					offset;
+	size_t					size;
+};
+
+/**
+ * struct vfio_peer_ops - what the maker of a peer does when memory comes or goes
+ * @map: the memory is there, at @phys: make the translation. Returns 0 or an
+ *	error, after which nothing is translated
+ * @unmap: the memory is about to go: when this returns no DMA reaches it.
+ *	Called for a peer that map() failed for, too, and does nothing then
+ *
+ * Both may sleep, and run under the lock that the driver has for its memory,
+ * inside which mmap_lock may not be taken.
+ */
+struct vfio_peer_ops {
+	int (*map)(struct vfio_peer *peer, phys_addr_t phys);
+	void (*unmap)(struct vfio_peer *peer);
+};
+
+/**
+ * struct vfio_peer_host_ops - how a driver lets others DMA to its device
+ * @owns_vma: is this VMA of the device's file one of memory that @attach knows?
+ *	Called under mmap_lock
+ * @attach: call map() now, and unmap() and map() whenever the memory goes and
+ *	comes; -EFAULT if it is not there now
+ * @detach: call unmap() if the memory is there, and nothing any more
+ *
+ * attach and detach may sleep, run under the core's lock of peers, and keep the
+ * device's list of peers.
+ */
+struct vfio_peer_host_ops {
+	bool (*owns_vma)(struct vfio_device *device,
+			 struct vm_area_struct *vma);
+	int (*attach)(struct vfio_device *device, struct vfio_peer *peer);
+	void (*detach)(struct vfio_device *device, struct vfio_peer *peer);
 };
 
 /**
@@ -260,6 +316,10 @@ vfio_find_device_in_devset(struct vfio_device_set *dev_set,
 			   struct device *dev);
 
 /* ---- Mappings ---- */
+
+bool vfio_peer_vma(struct vm_area_struct *vma);
+int vfio_peer_attach(struct vfio_peer *peer, struct file *file);
+void vfio_peer_detach(struct vfio_peer *peer);
 
 void vfio_device_unmap_mapping_range(struct vfio_device *device, loff_t start,
 				     loff_t len);

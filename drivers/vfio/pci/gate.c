@@ -2,8 +2,8 @@
 /*
  * The gate in front of a device's memory.
  *
- * A BAR is read and written by CPUs through page tables, and by the kernel for
- * a user: read(), write(), ioeventfd. It answers only while the function
+ * A BAR is read and written by CPUs through page tables, by other devices
+ * through an IOMMU, and by the kernel for a user: read(), write(), ioeventfd. It answers only while the function
  * decodes memory, is in D0, is not being reset and is still on the bus. An
  * access at any other time ends as a machine check on some platforms and as
  * all ones on the rest, so nobody may be able to make one.
@@ -18,7 +18,9 @@
  *  1. take memory_lock for write: accesses that are under way end, no new one
  *     begins, and no fault can put a page table entry in;
  *  2. clear gate_open, for those who come once the lock is free again;
- *  3. zap the BARs' range of the device's inode: it finds every mapping in
+ *  3. remove the translations of other devices' IOMMUs (peer.c): their DMA
+ *     takes no fault that could wait;
+ *  4. zap the BARs' range of the device's inode: it finds every mapping in
  *     every process, because every open file of the device maps through that
  *     inode.
  * The caller then does to the device whatever it closed the gate for, holding
@@ -26,14 +28,14 @@
  * caller did: a reset may leave decoding off, a power state write may fail.
  * So closer and opener need no knowledge of each other, nesting reasons to
  * stay closed cannot get lost, and a gate that has nothing to let in stays
- * closed. Mappings come back by faulting.
+ * closed. Peers' translations are made again; mappings come back by faulting.
  *
  * What no register shows is kept in gate_holds: while any bit of it is set the
  * gate stays closed whatever the hardware says. The bits are changed between
  * close and open.
  *
- * Locks: dev_set->lock, then mmap_lock, then memory_lock, then what the zap
- * takes. memory_lock is never held around a copy to or from user memory: the
+ * Locks: dev_set->lock, then mmap_lock, then memory_lock, then what the zap and
+ * the peers' callbacks take. memory_lock is never held around a copy to or from user memory: the
  * page may be a BAR of this device, whose fault takes the lock again. To hold
  * the lock of several devices, close the first and try_close the others; who
  * fails opens what it has and reports -EBUSY.
@@ -79,6 +81,7 @@ static void vfio_pci_gate_cut_readers(struct vfio_pci_core_device *vdev,
 
 	if (was_open) {
 		vdev->gate_open = false;
+		vfio_pci_peers_unmap(vdev);
 		vfio_pci_zap_bars(vdev);
 	}
 
@@ -144,6 +147,8 @@ bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
 void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 {
 	vdev->gate_open = vfio_pci_memory_is_there(vdev);
+	if (vfio_pci_gate_admits_maps(vdev))
+		vfio_pci_peers_map(vdev);
 	if (vdev->gate_closed_at)
 		trace_vfio_pci_gate_open(vdev->pdev, vdev->gate_cause,
 					 vdev->gate_open,
@@ -175,6 +180,20 @@ bool vfio_pci_gate_is_open(struct vfio_pci_core_device *vdev)
 {
 	lockdep_assert_held(&vdev->memory_lock);
 	return vdev->gate_open;
+}
+
+/**
+ * vfio_pci_gate_admits_maps - may device memory be mapped?
+ * @vdev: the device
+ *
+ * In low power a system call wakes the device for as long as it lasts; an
+ * access through a mapping could not, so mappings stay cut off until the exit.
+ *
+ * Context: memory_lock is held, and the answer is good until it is dropped.
+ */
+bool vfio_pci_gate_admits_maps(struct vfio_pci_core_device *vdev)
+{
+	return vfio_pci_gate_is_open(vdev) && !vdev->pm_runtime_engaged;
 }
 
 /**

@@ -232,7 +232,7 @@ static vm_fault_t vfio_pci_huge_fault(struct vm_fault *vmf, unsigned int order)
 		return VM_FAULT_FALLBACK;
 
 	down_read(&vdev->memory_lock);
-	if (vfio_pci_gate_is_open(vdev))
+	if (vfio_pci_gate_admits_maps(vdev))
 		ret = vfio_pci_insert(vmf, pfn, order, &pages);
 	up_read(&vdev->memory_lock);
 
@@ -249,6 +249,11 @@ static const struct vm_operations_struct vfio_pci_mmap_ops = {
 	.fault = vfio_pci_fault,
 	.huge_fault = vfio_pci_huge_fault,
 };
+
+bool vfio_pci_is_bar_vma(struct vm_area_struct *vma)
+{
+	return vma->vm_ops == &vfio_pci_mmap_ops;
+}
 
 static int vfio_pci_mmap_bar(struct vfio_pci_core_device *vdev,
 			     unsigned int bar, struct vm_area_struct *vma)

@@ -12,8 +12,9 @@
  * power entry drops one that the exit takes back, so while it is in force only
  * read(), write() and ioctl(), which take one each, keep the device awake.
  *
- * vdev->pm_runtime_engaged, pm_wake_eventfd_ctx and the gate's hold change
- * together, between gate close and open.
+ * vdev->pm_runtime_engaged, which keeps mappings cut off, and
+ * pm_wake_eventfd_ctx change together, between gate close and open. The gate
+ * itself is held closed only while the device does sleep.
  */
 #include <linux/eventfd.h>
 #include <linux/pci.h>
@@ -95,7 +96,6 @@ static void vfio_pci_low_power_end(struct vfio_pci_core_device *vdev)
 		return;
 
 	vdev->pm_runtime_engaged = false;
-	vdev->gate_holds &= ~VFIO_PCI_HOLD_LOW_POWER;
 	pm_runtime_get_noresume(&vdev->pdev->dev);
 	if (vdev->pm_wake_eventfd_ctx) {
 		eventfd_ctx_put(vdev->pm_wake_eventfd_ctx);
@@ -120,7 +120,6 @@ static int vfio_pci_low_power_enter(struct vfio_pci_core_device *vdev,
 	if (!vdev->pm_runtime_engaged) {
 		vdev->pm_runtime_engaged = true;
 		vdev->pm_wake_eventfd_ctx = wake;
-		vdev->gate_holds |= VFIO_PCI_HOLD_LOW_POWER;
 		/* The ioctl holds a count: the device sleeps once that ends. */
 		pm_runtime_put_noidle(&vdev->pdev->dev);
 		ret = 0;
@@ -138,7 +137,7 @@ static int vfio_pci_low_power_enter_wake(struct vfio_pci_core_device *vdev,
 
 	if (copy_from_user(&entry, arg, sizeof(entry)))
 		return -EFAULT;
-	if (entry.wakeup_eventfd < 0 || entry.reserved)
+	if (entry.wakeup_eventfd < 0)
 		return -EINVAL;
 
 	wake = eventfd_ctx_fdget(entry.wakeup_eventfd);
@@ -188,6 +187,7 @@ static int vfio_pci_runtime_suspend(struct device *dev)
 	 */
 	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_LOW_POWER);
 	vfio_pci_set_power_state(vdev, PCI_D0);
+	vdev->gate_holds |= VFIO_PCI_HOLD_ASLEEP;
 	vfio_pci_gate_open(vdev);
 
 	/* A suspended device's interrupt line may be shared and must be quiet. */
@@ -202,6 +202,7 @@ static int vfio_pci_runtime_resume(struct device *dev)
 
 	/* With a wakeup eventfd the first resume ends low power. */
 	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_LOW_POWER);
+	vdev->gate_holds &= ~VFIO_PCI_HOLD_ASLEEP;
 	if (vdev->pm_wake_eventfd_ctx) {
 		eventfd_signal(vdev->pm_wake_eventfd_ctx);
 		vfio_pci_low_power_end(vdev);

@@ -31,7 +31,7 @@ enum vfio_pci_gate_cause {
 
 /* Reasons to stay closed that no register shows: bits of gate_holds. */
 #define VFIO_PCI_HOLD_NOT_OPEN		BIT(0)	/* no user has the device */
-#define VFIO_PCI_HOLD_LOW_POWER		BIT(1)	/* the user asked for it */
+#define VFIO_PCI_HOLD_ASLEEP		BIT(1)	/* suspended at run time */
 #define VFIO_PCI_HOLD_SUSPEND		BIT(2)	/* the system sleeps */
 
 void vfio_pci_gate_close(struct vfio_pci_core_device *vdev,
@@ -43,6 +43,7 @@ void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
 			   enum vfio_pci_gate_cause cause);
 /* Under memory_lock, read or write. */
 bool vfio_pci_gate_is_open(struct vfio_pci_core_device *vdev);
+bool vfio_pci_gate_admits_maps(struct vfio_pci_core_device *vdev);
 
 /* Memory decodes between the two, whatever the user did to COMMAND. */
 u16 vfio_pci_gate_force_decode(struct vfio_pci_core_device *vdev)
@@ -54,6 +55,12 @@ void vfio_pci_gate_restore_decode(struct vfio_pci_core_device *vdev, u16 cmd)
 void vfio_pci_mmap_probe(struct vfio_pci_core_device *vdev);
 void vfio_pci_mmap_release(struct vfio_pci_core_device *vdev);
 void vfio_pci_zap_bars(struct vfio_pci_core_device *vdev);
+bool vfio_pci_is_bar_vma(struct vm_area_struct *vma);
+
+/* peer.c */
+extern const struct vfio_peer_host_ops vfio_pci_peer_host_ops;
+void vfio_pci_peers_unmap(struct vfio_pci_core_device *vdev);
+void vfio_pci_peers_map(struct vfio_pci_core_device *vdev);
 
 /*
  * config.c: the virtualised configuration space, region
@@ -146,6 +153,16 @@ int vfio_pci_vf_token_check(struct vfio_pci_core_device *vdev,
 			    const uuid_t *uuid);
 int vfio_pci_feature_vf_token(struct vfio_pci_core_device *vdev, u32 flags,
 			      uuid_t __user *arg, size_t argsz);
+
+/* igd.c, in vfio-pci.ko */
+#ifdef CONFIG_VFIO_PCI_IGD
+int vfio_pci_igd_open(struct vfio_pci_core_device *vdev);
+#else
+static inline int vfio_pci_igd_open(struct vfio_pci_core_device *vdev)
+{
+	return -ENODEV;
+}
+#endif
 
 #ifdef CONFIG_EEH
 #include <asm/eeh.h>
