@@ -4,6 +4,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/unroll.h>
 
 #include "type1.h"
 
@@ -60,34 +61,58 @@ static int type1_runs_add(struct type1_dma *dma, unsigned long pfn,
 	return 0;
 }
 
-/* How many of up to @max pages of one folio follow each other? */
+#define TYPE1_DIFFERS(n, pages, page, nr)				\
+	((unsigned long)(pages)[(nr) + (n)] ^				\
+	 (unsigned long)nth_page(page, (nr) + (n))) |
+
+/* How many of up to @max pages follow each other in memory? */
 static unsigned long type1_in_a_row(struct page **pages, unsigned long max)
 {
 	struct page *page = pages[0];
 	unsigned long nr = 1;
 
-	/* For a huge page this is most of the work, so by fours. */
-	while (nr + 4 <= max && pages[nr] == nth_page(page, nr) &&
-	       pages[nr + 1] == nth_page(page, nr + 1) &&
-	       pages[nr + 2] == nth_page(page, nr + 2) &&
-	       pages[nr + 3] == nth_page(page, nr + 3))
-		nr += 4;
+	/* For a huge page this is most of the work, so by eights. */
+	while (nr + 8 <= max &&
+	       !(UNROLL(8, TYPE1_DIFFERS, pages, page, nr) 0))
+		nr += 8;
 	while (nr < max && pages[nr] == nth_page(page, nr))
 		nr++;
 	return nr;
 }
 
+/* For how many of @npages that follow each other has somebody to be charged? */
+static unsigned long type1_count_managed(struct page *page,
+					 unsigned long npages)
+{
+	unsigned long i, nr, managed = 0;
+	struct folio *folio;
+	struct page *part;
+
+	for (i = 0; i < npages; i += nr) {
+		part = nth_page(page, i);
+		folio = page_folio(part);
+		nr = 1;
+		if (folio_test_large(folio))
+			nr = min_t(unsigned long, npages - i,
+				   folio_nr_pages(folio) -
+				   folio_page_idx(folio, part));
+		/* A reserved page is a folio of one. */
+		if (!folio_test_reserved(folio))
+			managed += nr;
+	}
+	return managed;
+}
+
 /*
- * Move a batch into the runs of @dma, folio by folio. *@managed counts the
- * pages for which somebody has to be charged. On failure the pages that found
- * no place are let go.
+ * Move a batch into the runs of @dma. *@managed counts the pages for which
+ * somebody has to be charged. On failure the pages that found no place are let
+ * go.
  */
 static int type1_runs_add_batch(struct type1_dma *dma,
 				struct type1_batch *batch,
 				unsigned long *managed)
 {
-	unsigned long i, nr, max;
-	struct folio *folio;
+	unsigned long i, nr;
 	struct page *page;
 	int ret;
 
@@ -96,10 +121,7 @@ static int type1_runs_add_batch(struct type1_dma *dma,
 
 	for (i = 0; i < batch->npages; i += nr) {
 		page = batch->pages[i];
-		folio = page_folio(page);
-		max = folio_nr_pages(folio) - folio_page_idx(folio, page);
-		max = min(max, batch->npages - i);
-		nr = type1_in_a_row(batch->pages + i, max);
+		nr = type1_in_a_row(batch->pages + i, batch->npages - i);
 
 		ret = type1_runs_add(dma, page_to_pfn(page), nr,
 				     TYPE1_RUN_PINNED);
@@ -107,9 +129,7 @@ static int type1_runs_add_batch(struct type1_dma *dma,
 			unpin_user_pages(batch->pages + i, batch->npages - i);
 			return ret;
 		}
-		/* A reserved page is a folio of one. */
-		if (!folio_test_reserved(folio))
-			*managed += nr;
+		*managed += type1_count_managed(page, nr);
 	}
 	return 0;
 }
@@ -255,6 +275,7 @@ void type1_dma_depopulate(struct type1_iommu *iommu, struct type1_dma *dma)
 
 	lockdep_assert_held(&iommu->lock);
 
+	type1_peers_remove(dma);
 	list_for_each_entry(domain, &iommu->domains, next)
 		type1_domain_unmap(domain, dma->iova, dma->mapped);
 	dma->mapped = 0;
@@ -273,6 +294,10 @@ static int type1_dma_pin_and_map(struct type1_iommu *iommu,
 	struct type1_cursor cur = {};
 	long nr;
 	int ret;
+
+	ret = type1_peers_add(iommu, dma);
+	if (ret)
+		return min(ret, 0);
 
 	while (left) {
 		if (fatal_signal_pending(current))
