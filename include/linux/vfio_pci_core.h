@@ -140,6 +140,7 @@ struct vfio_pci_region {
  * @gate_holds: reasons to stay closed that no register shows; as @gate_open
  * @gate_cause: why the gate was closed last; as @gate_open
  * @gate_closed_at: when, or 0 where nobody traces it; as @gate_open
+ * @io_buffer: spare buffer for read() and write(), exchanged atomically
  * @barmap_lock: see at the field
  */
 struct vfio_pci_core_device {
@@ -200,6 +201,7 @@ struct vfio_pci_core_device {
 	u8				gate_holds;
 	u8				gate_cause;
 	ktime_t				gate_closed_at;
+	void				*io_buffer;
 	struct mutex			barmap_lock;	/* filling of barmap[] */
 };
 
@@ -237,6 +239,8 @@ int vfio_pci_core_register_dev_region(struct vfio_pci_core_device *vdev,
 				      unsigned int type, unsigned int subtype,
 				      const struct vfio_pci_regops *ops,
 				      size_t size, u32 flags, void *data);
+int vfio_pci_core_virtualize_dword(struct vfio_pci_core_device *vdev,
+				   unsigned int pos);
 void vfio_pci_core_finish_enable(struct vfio_pci_core_device *vdev);
 void vfio_pci_core_disable(struct vfio_pci_core_device *vdev);
 void vfio_pci_core_close_device(struct vfio_device *core_vdev);

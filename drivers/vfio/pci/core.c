@@ -90,6 +90,7 @@ int vfio_pci_core_init_dev(struct vfio_device *core_vdev)
 	vdev->irq_type = VFIO_PCI_NUM_IRQS;
 	vdev->disable_idle_d3 = vfio_pci_idle_d3_disabled();
 	vdev->gate_holds = VFIO_PCI_HOLD_NOT_OPEN;
+	core_vdev->peer_host_ops = &vfio_pci_peer_host_ops;
 	mutex_init(&vdev->igate);
 	mutex_init(&vdev->ioeventfds_lock);
 	mutex_init(&vdev->barmap_lock);
@@ -117,6 +118,7 @@ void vfio_pci_core_release_dev(struct vfio_device *core_vdev)
 	mutex_destroy(&vdev->ioeventfds_lock);
 	mutex_destroy(&vdev->barmap_lock);
 	kfree(vdev->pm_save);
+	kfree(vdev->io_buffer);
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_release_dev);
 
@@ -399,10 +401,11 @@ static ssize_t vfio_pci_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 	u64 index = VFIO_PCI_OFFSET_TO_INDEX(*ppos);
 	ssize_t ret;
 
-	if (index >= VFIO_PCI_NUM_REGIONS + vdev->num_regions)
-		return -EINVAL;
+	/* Nothing can be read from a region that does not exist. */
 	if (!count)
 		return 0;
+	if (index >= VFIO_PCI_NUM_REGIONS + vdev->num_regions)
+		return -EINVAL;
 
 	ret = pm_runtime_resume_and_get(dev);
 	if (ret) {

@@ -300,6 +300,21 @@ static int vfio_pci_io_excluded(char __user *user, size_t count, bool iswrite)
 	return 0;
 }
 
+/*
+ * A buffer of IO_CHUNK bytes. The device keeps the last one: an allocation and
+ * its clearing would cost as much as reading the device's memory does.
+ */
+static void *vfio_pci_io_buffer_get(struct vfio_pci_core_device *vdev)
+{
+	return xchg(&vdev->io_buffer, NULL) ?: kmalloc(IO_CHUNK, GFP_KERNEL);
+}
+
+static void vfio_pci_io_buffer_put(struct vfio_pci_core_device *vdev,
+				   void *buffer)
+{
+	kfree(xchg(&vdev->io_buffer, buffer));
+}
+
 /**
  * vfio_pci_core_do_io_rw - read or write device memory or ports for a user
  * @vdev: the device
@@ -332,7 +347,7 @@ ssize_t vfio_pci_core_do_io_rw(struct vfio_pci_core_device *vdev, bool test_mem,
 
 	if (count > size) {
 		size = IO_CHUNK;
-		buffer = kmalloc(size, GFP_KERNEL);
+		buffer = vfio_pci_io_buffer_get(vdev);
 		if (!buffer)
 			return -ENOMEM;
 	}
@@ -359,7 +374,7 @@ ssize_t vfio_pci_core_do_io_rw(struct vfio_pci_core_device *vdev, bool test_mem,
 	}
 
 	if (buffer != small)
-		kfree(buffer);
+		vfio_pci_io_buffer_put(vdev, buffer);
 	return ret ?: done;
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_do_io_rw);
