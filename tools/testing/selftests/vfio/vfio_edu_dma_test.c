@@ -12,6 +12,7 @@
 #include <linux/pci_regs.h>
 
 #include "../kselftest_harness.h"
+#include "edu.h"
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
@@ -21,23 +22,10 @@
 #define EDU_IRQ_STATUS	0x24
 #define EDU_IRQ_RAISE	0x60
 #define EDU_IRQ_ACK	0x64
-#define EDU_DMA_SRC	0x80
-#define EDU_DMA_DST	0x88
-#define EDU_DMA_COUNT	0x90
-#define EDU_DMA_CMD	0x98
-
-#define EDU_CMD_START	1
-#define EDU_CMD_TO_RAM	2
-#define EDU_CMD_IRQ	4
-
 #define EDU_DMA_IRQ	0x100
 
-/* The device's own buffer, in its own address space. */
-#define EDU_BUF		0x40000
-/* Half of it: QEMU 7.2 aborts when its last byte is used. */
+/* Half of the device's buffer: QEMU 7.2 aborts when its last byte is used. */
 #define LEN		2048
-/* It drives 28 address bits. */
-#define EDU_IOVA_END	0x10000000
 
 #define IOVA		0x4000000
 #define PAGE		4096

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "../kselftest_harness.h"
+#include "edu.h"
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
@@ -26,36 +27,6 @@
 #define MiB 0x100000ULL
 #define PARAMETERS "/sys/module/vfio_iommu_type1/parameters/"
 #define HUGEPAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
-
-/* The edu device copies between its buffer and 28 bits of address space. */
-#define EDU_SOURCE 0x80
-#define EDU_TARGET 0x88
-#define EDU_COUNT 0x90
-#define EDU_COMMAND 0x98
-#define EDU_BUFFER 0x40000
-#define EDU_START 1
-#define EDU_TO_MEMORY 2
-
-static int edu_dma(const struct vfio_dev *d, uint64_t iova, uint64_t len,
-		   bool to_memory)
-{
-	uint64_t source = to_memory ? EDU_BUFFER : iova;
-	uint64_t target = to_memory ? iova : EDU_BUFFER;
-	uint64_t cmd = EDU_START | (to_memory ? EDU_TO_MEMORY : 0);
-	uint64_t until = vfio_now_ms() + 5000;
-
-	if (vfio_region_write(d, 0, EDU_SOURCE, &source, 8) != 8 ||
-	    vfio_region_write(d, 0, EDU_TARGET, &target, 8) != 8 ||
-	    vfio_region_write(d, 0, EDU_COUNT, &len, 8) != 8 ||
-	    vfio_region_write(d, 0, EDU_COMMAND, &cmd, 8) != 8)
-		return -EIO;
-	do {
-		usleep(1000);
-		if (vfio_region_read(d, 0, EDU_COMMAND, &cmd, 8) != 8)
-			return -EIO;
-	} while (cmd & EDU_START && vfio_now_ms() < until);
-	return cmd & EDU_START ? -ETIMEDOUT : 0;
-}
 
 static int64_t locked_kb(void)
 {
@@ -99,14 +70,6 @@ FIXTURE_TEARDOWN(edu)
 
 #define EXPECT_LOCKED(bytes) \
 	EXPECT_EQ(self->locked + (int64_t)((bytes) / KiB), locked_kb())
-
-/* Carry what is at @from to @to through the device. */
-static int edu_copy(const struct vfio_dev *d, uint64_t from, uint64_t to)
-{
-	int ret = edu_dma(d, from, 64, false);
-
-	return ret ?: edu_dma(d, to, 64, true);
-}
 
 static void stamp(void *mem, uint64_t size)
 {

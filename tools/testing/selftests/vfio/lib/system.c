@@ -128,15 +128,8 @@ int vfio_klog_open(void)
 	return fd;
 }
 
-/* How many records since the last call tell of a bug in the kernel. */
-int vfio_klog_splats(int fd)
+static int klog_count(int fd, const char *const *needles)
 {
-	static const char *const needles[] = {
-		"WARNING:", "BUG:", "Oops", "general protection fault",
-		"possible recursive locking", "circular locking",
-		"suspicious RCU usage", "refcount_t:", "list_add corruption",
-		"list_del corruption", "blocked for more than", NULL,
-	};
 	char record[8192];
 	int count = 0;
 	ssize_t n;
@@ -156,6 +149,27 @@ int vfio_klog_splats(int fd)
 		}
 	}
 	return count;
+}
+
+/* How many records since the last call contain @needle. */
+int vfio_klog_count(int fd, const char *needle)
+{
+	const char *const needles[] = { needle, NULL };
+
+	return klog_count(fd, needles);
+}
+
+/* How many records since the last call tell of a bug in the kernel. */
+int vfio_klog_splats(int fd)
+{
+	static const char *const needles[] = {
+		"WARNING:", "BUG:", "Oops", "general protection fault",
+		"possible recursive locking", "circular locking",
+		"suspicious RCU usage", "refcount_t:", "list_add corruption",
+		"list_del corruption", "blocked for more than", NULL,
+	};
+
+	return klog_count(fd, needles);
 }
 
 /* Pass a file over a unix socket. */

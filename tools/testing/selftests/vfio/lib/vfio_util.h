@@ -196,6 +196,7 @@ int vfio_run(const char *const argv[]);
 int vfio_modprobe(const char *module);
 int vfio_module_remove(const char *module);
 int vfio_klog_open(void);
+int vfio_klog_count(int fd, const char *needle);
 int vfio_klog_splats(int fd);
 int vfio_send_fd(int sock, int fd);
 int vfio_recv_fd(int sock);

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <unistd.h>
+
+#include "edu.h"
+
+int edu_dma(const struct vfio_dev *d, uint64_t iova, uint64_t len,
+	    bool to_memory)
+{
+	uint64_t source = to_memory ? EDU_BUF : iova;
+	uint64_t target = to_memory ? iova : EDU_BUF;
+	uint64_t cmd = EDU_CMD_START | (to_memory ? EDU_CMD_TO_RAM : 0);
+	uint64_t until = vfio_now_ms() + 5000;
+
+	if (vfio_region_write(d, 0, EDU_DMA_SRC, &source, 8) != 8 ||
+	    vfio_region_write(d, 0, EDU_DMA_DST, &target, 8) != 8 ||
+	    vfio_region_write(d, 0, EDU_DMA_COUNT, &len, 8) != 8 ||
+	    vfio_region_write(d, 0, EDU_DMA_CMD, &cmd, 8) != 8)
+		return -EIO;
+	do {
+		usleep(1000);
+		if (vfio_region_read(d, 0, EDU_DMA_CMD, &cmd, 8) != 8)
+			return -EIO;
+	} while (cmd & EDU_CMD_START && vfio_now_ms() < until);
+	return cmd & EDU_CMD_START ? -ETIMEDOUT : 0;
+}
+
+int edu_copy(const struct vfio_dev *d, uint64_t from, uint64_t to)
+{
+	int ret = edu_dma(d, from, 64, false);
+
+	return ret ?: edu_dma(d, to, 64, true);
+}

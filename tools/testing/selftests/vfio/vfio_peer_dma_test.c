@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Peer DMA: one device reads and writes another one's BAR through the IOMMU.
+ * The translation is there exactly while the memory is: a device that DMAs into
+ * memory that is off gets an IOMMU fault, and finds it again at the same
+ * address when it is back.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <linux/pci_regs.h>
+
+#include "../kselftest_harness.h"
+#include "edu.h"
+#include "vfio_util.h"
+#include "vfio_variants.h"
+
+#define PAGE		4096UL
+#define RAM_IOVA	0x100000UL
+#define BAR_IOVA	0x4000000UL
+#define ROUNDS		40
+
+/* edu, and a device whose memory it reaches; both in one container. */
+FIXTURE(peer)
+{
+	struct vfio_dev edu;
+	struct vfio_dev peer;
+	volatile uint64_t *ram;		/* a page at RAM_IOVA */
+	void *bar;			/* all of it at BAR_IOVA */
+	uint64_t size;
+	uint64_t good;			/* what is there */
+	int klog;
+};
+
+FIXTURE_VARIANT(peer)
+{
+	const char *id;
+	int bar;
+	uint64_t offset;		/* 64 bytes that say something */
+	bool writable;
+};
+
+FIXTURE_VARIANT_ADD(peer, ivshmem)
+{
+	.id = VFIO_IVSHMEM,
+	.bar = VFIO_PCI_BAR2_REGION_INDEX,
+	.offset = 0x123400,
+	.writable = true,
+};
+
+/* The first registers of the controller: capabilities, version. */
+FIXTURE_VARIANT_ADD(peer, nvme)
+{
+	.id = VFIO_NVME,
+	.bar = VFIO_PCI_BAR0_REGION_INDEX,
+};
+
+static int map_bar(FIXTURE_DATA(peer) *self, int bar)
+{
+	int ret;
+
+	self->size = vfio_region_size(&self->peer, bar);
+	ret = vfio_region_mmap(&self->peer, bar, 0, self->size, &self->bar);
+	return ret ?: vfio_dma_map(self->edu.container, self->bar, BAR_IOVA,
+				   self->size);
+}
+
+static uint64_t read_by_cpu(FIXTURE_DATA(peer) *self,
+			    const FIXTURE_VARIANT(peer) *variant)
+{
+	uint64_t value = 0;
+
+	vfio_region_read(&self->peer, variant->bar, variant->offset, &value,
+			 sizeof(value));
+	return value;
+}
+
+FIXTURE_SETUP(peer)
+{
+	int ret;
+
+	VFIO_DEV_OPEN_OR_SKIP(&self->edu, VFIO_EDU, VFIO_TYPE1v2_IOMMU);
+	ret = vfio_dev_open_with(&self->peer, variant->id, &self->edu);
+	if (ret == -ENXIO)
+		SKIP(return, "no device %s here", variant->id);
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, vfio_cfg_command(&self->edu, PCI_COMMAND_MEMORY |
+				      PCI_COMMAND_MASTER, 0));
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY, 0));
+
+	self->ram = vfio_alloc_pages(PAGE);
+	ASSERT_NE(NULL, self->ram);
+	ASSERT_EQ(0, vfio_dma_map(self->edu.container, (void *)self->ram,
+				  RAM_IOVA, PAGE));
+	ASSERT_EQ(0, map_bar(self, variant->bar));
+	if (variant->writable)
+		*(uint64_t *)(self->bar + variant->offset) = 0x600d600d600d;
+	self->good = read_by_cpu(self, variant);
+	ASSERT_NE(0, self->good);
+	self->klog = vfio_klog_open();
+}
+
+FIXTURE_TEARDOWN(peer)
+{
+	EXPECT_EQ(0, vfio_klog_splats(self->klog));
+	close(self->klog);
+	vfio_dev_close(&self->peer);
+	vfio_dev_close(&self->edu);
+}
+
+/* What edu finds there. */
+static uint64_t read_by_edu(FIXTURE_DATA(peer) *self,
+			    const FIXTURE_VARIANT(peer) *variant)
+{
+	/* What the buffer holds when the read fails. */
+	self->ram[0] = ~0ULL;
+	edu_dma(&self->edu, RAM_IOVA, 64, false);
+	edu_copy(&self->edu, BAR_IOVA + variant->offset, RAM_IOVA);
+	return self->ram[0];
+}
+
+#define EXPECT_REACHED()	EXPECT_EQ(self->good, read_by_edu(self, variant))
+#define EXPECT_CUT_OFF()	EXPECT_NE(self->good, read_by_edu(self, variant))
+
+TEST_F(peer, reads)
+{
+	EXPECT_REACHED();
+}
+
+TEST_F(peer, writes)
+{
+	if (!variant->writable)
+		SKIP(return, "registers");
+	self->ram[0] = 0xfeedfacecafe;
+	ASSERT_EQ(0, edu_copy(&self->edu, RAM_IOVA, BAR_IOVA + variant->offset));
+	EXPECT_EQ(0xfeedfacecafe, read_by_cpu(self, variant));
+}
+
+TEST_F(peer, memory_off_and_on)
+{
+	char fault[64];
+
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, 0, PCI_COMMAND_MEMORY));
+	EXPECT_CUT_OFF();
+	snprintf(fault, sizeof(fault), "fault addr 0x%lx",
+		 (BAR_IOVA + variant->offset) & ~(PAGE - 1));
+	EXPECT_LT(0, vfio_klog_count(self->klog, fault));
+	if (variant->writable) {
+		self->ram[0] = 0xbadbadbadbad;
+		edu_copy(&self->edu, RAM_IOVA, BAR_IOVA + variant->offset);
+	}
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY, 0));
+	EXPECT_EQ(self->good, read_by_cpu(self, variant));
+	EXPECT_REACHED();
+}
+
+TEST_F(peer, power_state)
+{
+	if (!vfio_cfg_cap(&self->peer, PCI_CAP_ID_PM))
+		SKIP(return, "no power management");
+	ASSERT_EQ(0, vfio_cfg_power(&self->peer, 3));
+	EXPECT_CUT_OFF();
+	ASSERT_EQ(0, vfio_cfg_power(&self->peer, 0));
+	vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY, 0);
+	EXPECT_REACHED();
+}
+
+TEST_F(peer, reset)
+{
+	int ret = vfio_ioctl(self->peer.device, VFIO_DEVICE_RESET);
+
+	if (ret == -EINVAL)
+		SKIP(return, "no reset");
+	ASSERT_EQ(0, ret);
+	EXPECT_REACHED();
+}
+
+/* Memory that is off can be unmapped, and nothing comes back with it. */
+TEST_F(peer, unmapped_while_off)
+{
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, 0, PCI_COMMAND_MEMORY));
+	ASSERT_EQ(0, vfio_dma_unmap(self->edu.container, BAR_IOVA, self->size));
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY, 0));
+	EXPECT_CUT_OFF();
+	ASSERT_EQ(0, vfio_dma_map(self->edu.container, self->bar, BAR_IOVA,
+				  self->size));
+	EXPECT_REACHED();
+}
+
+/* The mapping in the process is only how the BAR was named. */
+TEST_F(peer, process_mapping_gone)
+{
+	ASSERT_EQ(0, munmap(self->bar, self->size));
+	EXPECT_REACHED();
+}
+
+/* Closing the device ends it for good; opening it again does not undo that. */
+TEST_F(peer, closed)
+{
+	ASSERT_EQ(0, munmap(self->bar, self->size));
+	close(self->peer.device);
+	EXPECT_CUT_OFF();
+
+	self->peer.device = vfio_get_device_fd(self->peer.group,
+					       self->peer.bdf);
+	ASSERT_LE(0, self->peer.device);
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY, 0));
+	EXPECT_CUT_OFF();
+	/* The mapping in the container is still there, over nothing. */
+	ASSERT_EQ(0, vfio_dma_unmap(self->edu.container, BAR_IOVA, self->size));
+	ASSERT_EQ(0, map_bar(self, variant->bar));
+	EXPECT_REACHED();
+}
+
+/* Two mappings over parts of one BAR, and one over a part only. */
+TEST_F(peer, parts)
+{
+	if (self->size < 8 * PAGE)
+		SKIP(return, "too small");
+	ASSERT_EQ(0, vfio_dma_unmap(self->edu.container, BAR_IOVA, self->size));
+	ASSERT_EQ(0, vfio_dma_map(self->edu.container, self->bar + 4 * PAGE,
+				  BAR_IOVA + 4 * PAGE, 4 * PAGE));
+	ASSERT_EQ(0, vfio_dma_map(self->edu.container, self->bar + 2 * PAGE,
+				  BAR_IOVA, PAGE));
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, 0, PCI_COMMAND_MEMORY));
+	ASSERT_EQ(0, vfio_dma_unmap(self->edu.container, BAR_IOVA, PAGE));
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY, 0));
+	*(uint64_t *)(self->bar + 5 * PAGE) = 0x5555;
+	ASSERT_EQ(0, edu_copy(&self->edu, BAR_IOVA + 5 * PAGE, RAM_IOVA));
+	EXPECT_EQ(0x5555, self->ram[0]);
+}
+
+/* One mapping over two VMAs of the BAR, and one that runs into other memory. */
+TEST_F(peer, several_vmas)
+{
+	void *copy;
+
+	if (self->size < 8 * PAGE)
+		SKIP(return, "too small");
+	ASSERT_EQ(0, vfio_dma_unmap(self->edu.container, BAR_IOVA, self->size));
+	/* Protection splits the VMA and still allows the DMA. */
+	ASSERT_EQ(0, mprotect(self->bar + 2 * PAGE, PAGE,
+			      PROT_READ | PROT_WRITE | PROT_EXEC));
+	ASSERT_EQ(0, vfio_dma_map(self->edu.container, self->bar, BAR_IOVA,
+				  8 * PAGE));
+	*(uint64_t *)(self->bar + 3 * PAGE) = 0x3333;
+	ASSERT_EQ(0, edu_copy(&self->edu, BAR_IOVA + 3 * PAGE, RAM_IOVA));
+	EXPECT_EQ(0x3333, self->ram[0]);
+	ASSERT_EQ(0, vfio_dma_unmap(self->edu.container, BAR_IOVA, 8 * PAGE));
+
+	copy = mmap(self->bar + PAGE, PAGE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	ASSERT_EQ(self->bar + PAGE, copy);
+	EXPECT_EQ(-EFAULT, vfio_dma_map(self->edu.container, self->bar,
+					BAR_IOVA, 2 * PAGE));
+}
+
+static void *flip_memory(void *arg)
+{
+	struct vfio_dev *d = arg;
+	int i;
+
+	for (i = 0; i < ROUNDS * 4; i++) {
+		vfio_cfg_command(d, 0, PCI_COMMAND_MEMORY);
+		vfio_cfg_command(d, PCI_COMMAND_MEMORY, 0);
+	}
+	return NULL;
+}
+
+/* The memory comes and goes while it is mapped, unmapped and accessed. */
+TEST_F_TIMEOUT(peer, race, 120)
+{
+	pthread_t flipper;
+	int i;
+
+	ASSERT_EQ(0, pthread_create(&flipper, NULL, flip_memory, &self->peer));
+	for (i = 0; i < ROUNDS; i++) {
+		int ret;
+
+		edu_dma(&self->edu, BAR_IOVA + variant->offset, 64, false);
+		ASSERT_EQ(0, vfio_dma_unmap(self->edu.container, BAR_IOVA,
+					    self->size));
+		do {
+			ret = vfio_dma_map(self->edu.container, self->bar,
+					   BAR_IOVA, self->size);
+		} while (ret == -EFAULT);
+		ASSERT_EQ(0, ret);
+	}
+	ASSERT_EQ(0, pthread_join(flipper, NULL));
+	EXPECT_REACHED();
+}
+
+static int open_again(struct vfio_dev *d, const char *id,
+		      const struct vfio_dev *other)
+{
+	uint64_t until = vfio_now_ms() + 10000;
+	int ret;
+
+	do {
+		ret = other ? vfio_dev_open_with(d, id, other) :
+			      vfio_dev_open(d, id, VFIO_TYPE1v2_IOMMU);
+		if (ret == -EBUSY)
+			usleep(20000);
+	} while (ret == -EBUSY && vfio_now_ms() < until);
+	return ret;
+}
+
+/* Killed with everything mapped and the memory coming and going. */
+TEST_F_TIMEOUT(peer, killed, 120)
+{
+	int round;
+
+	ASSERT_EQ(0, munmap(self->bar, self->size));
+	vfio_dev_close(&self->peer);
+	vfio_dev_close(&self->edu);
+	for (round = 0; round < 5; round++) {
+		pid_t pid = fork();
+
+		ASSERT_LE(0, pid);
+		if (!pid) {
+			if (open_again(&self->edu, VFIO_EDU, NULL) ||
+			    open_again(&self->peer, variant->id, &self->edu) ||
+			    vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY,
+					     0) ||
+			    map_bar(self, variant->bar))
+				_exit(1);
+			for (;;)
+				flip_memory(&self->peer);
+		}
+		usleep(400000 + round * 1000);
+		ASSERT_EQ(0, kill(pid, SIGKILL));
+		ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+	}
+	/* The files of a killed process are closed a little later. */
+	ASSERT_EQ(0, open_again(&self->edu, VFIO_EDU, NULL));
+	ASSERT_EQ(0, open_again(&self->peer, variant->id, &self->edu));
+}
+
+/* The device is taken away from under the mapping. */
+TEST_F(peer, removed)
+{
+	char bdf[VFIO_BDF_LEN];
+
+	strcpy(bdf, self->peer.bdf);
+	ASSERT_EQ(0, munmap(self->bar, self->size));
+	vfio_dev_close(&self->peer);
+	ASSERT_EQ(0, vfio_pci_attr_write(bdf, "remove", "1"));
+	EXPECT_CUT_OFF();
+	EXPECT_EQ(0, vfio_dma_unmap(self->edu.container, BAR_IOVA, self->size));
+	ASSERT_EQ(0, vfio_sysfs_write("/sys/bus/pci/rescan", "1"));
+	ASSERT_EQ(0, vfio_dev_open_with(&self->peer, variant->id, &self->edu));
+}
+
+TEST_HARNESS_MAIN
