@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The gate in front of device memory: while each of its closers runs, nobody
+ * may see what is not the device's memory, and afterwards everyone sees it
+ * again through the mappings they have.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <linux/pci_regs.h>
+
+#include "../kselftest_harness.h"
+#include "vfio_gate.h"
+#include "vfio_variants.h"
+
+#define VFIO_VIRTIO_NET	"1af4:1041"
+#define PATTERN		0x5aa51234
+
+#define ROUNDS		4
+#define SOON_MS		20000
+
+/* Where a device has a register to read and one to write. */
+struct target {
+	const char *id;
+	uint32_t bar;
+	uint32_t off;		/* keeps its value over any reset */
+	uint32_t woff;
+	uint32_t wvalue;
+};
+
+/* A memory that is as fast as the kernel lets it be. */
+static const struct target ivshmem = {
+	VFIO_IVSHMEM, 2, 0x1000, 0x2000, 0x1234567
+};
+
+/* The version, and the admin queue's sizes. */
+static const struct target nvme = { VFIO_NVME, 0, 8, 0x24, 0x1f001f };
+
+/* The station's address, and a word of the multicast table. */
+static const struct target e1000e = {
+	VFIO_E1000E, 0, 0x5400, 0x5200, 0x1234567
+};
+
+/* The identification, and the one that reads as its complement. */
+static const struct target edu = { VFIO_EDU, 0, 0, 8, 1 };
+
+/* The vector of configuration changes, and a selector. */
+static const struct target virtio_net = { VFIO_VIRTIO_NET, 4, 0x10, 8, 1 };
+
+FIXTURE(gate)
+{
+	struct vfio_dev d;
+	struct vfio_readers *readers;
+	int efd;
+};
+
+/*
+ * close() begins it and open() ends it; a closer that has no open() has done
+ * both when it returns.
+ */
+FIXTURE_VARIANT(gate)
+{
+	const struct target *on;
+	int (*close)(const struct vfio_dev *d, int efd);
+	int (*open)(const struct vfio_dev *d, int efd);
+	unsigned int refused;	/* which readers are, in between */
+	const char *module;	/* that it needs */
+};
+
+static int do_reset(const struct vfio_dev *d, int efd)
+{
+	return vfio_reset(d);
+}
+
+static int do_flr(const struct vfio_dev *d, int efd)
+{
+	return vfio_cfg_flr(d);
+}
+
+static int do_memory_off(const struct vfio_dev *d, int efd)
+{
+	return vfio_cfg_memory(d, false);
+}
+
+static int do_memory_on(const struct vfio_dev *d, int efd)
+{
+	return vfio_cfg_memory(d, true);
+}
+
+static int do_d3(const struct vfio_dev *d, int efd)
+{
+	return vfio_cfg_power(d, 3);
+}
+
+static int do_d0(const struct vfio_dev *d, int efd)
+{
+	return vfio_cfg_power(d, 0) ?: vfio_cfg_memory(d, true);
+}
+
+static int do_low_power(const struct vfio_dev *d, int efd)
+{
+	return vfio_low_power(d, VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, -1);
+}
+
+static int do_low_power_wakeup(const struct vfio_dev *d, int efd)
+{
+	return vfio_low_power(d,
+			      VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
+			      efd);
+}
+
+static int do_low_power_exit(const struct vfio_dev *d, int efd)
+{
+	return vfio_low_power(d, VFIO_DEVICE_FEATURE_LOW_POWER_EXIT, -1);
+}
+
+static int do_hot_reset(const struct vfio_dev *d, int efd)
+{
+	return vfio_hot_reset(d->device, &d->group, 1);
+}
+
+#define SLEEP_MODULE	"test_vfio_pci_sleep"
+#define SLEEP_PARAMETER	"/sys/module/" SLEEP_MODULE "/parameters/"
+
+static int do_suspend(const struct vfio_dev *d, int efd)
+{
+	return vfio_sysfs_write(SLEEP_PARAMETER "suspend", d->bdf);
+}
+
+static int do_resume(const struct vfio_dev *d, int efd)
+{
+	return vfio_sysfs_write(SLEEP_PARAMETER "resume", d->bdf);
+}
+
+#define EVERYONE	(VFIO_READERS_MAP | VFIO_READERS_PREAD)
+
+/* A system call wakes a device that sleeps, a mapping does not. */
+#define MEMORY		.close = do_memory_off, .open = do_memory_on,	\
+			.refused = EVERYONE
+#define POWER		.close = do_d3, .open = do_d0, .refused = EVERYONE
+#define LOW_POWER	.close = do_low_power, .open = do_low_power_exit, \
+			.refused = VFIO_READERS_MAP
+#define WAKEUP		.close = do_low_power_wakeup,			\
+			.open = do_low_power_exit
+/* What the driver does when the system sleeps, while the processes go on. */
+#define SUSPEND		.close = do_suspend, .open = do_resume,		\
+			.refused = EVERYONE, .module = SLEEP_MODULE
+
+FIXTURE_VARIANT_ADD(gate, ivshmem_memory) { .on = &ivshmem, MEMORY };
+FIXTURE_VARIANT_ADD(gate, ivshmem_suspend) { .on = &ivshmem, SUSPEND };
+FIXTURE_VARIANT_ADD(gate, ivshmem_low_power) { .on = &ivshmem, LOW_POWER };
+FIXTURE_VARIANT_ADD(gate, ivshmem_low_power_wakeup) { .on = &ivshmem, WAKEUP };
+FIXTURE_VARIANT_ADD(gate, edu_memory) { .on = &edu, MEMORY };
+FIXTURE_VARIANT_ADD(gate, edu_low_power) { .on = &edu, LOW_POWER };
+FIXTURE_VARIANT_ADD(gate, nvme_memory) { .on = &nvme, MEMORY };
+FIXTURE_VARIANT_ADD(gate, nvme_suspend) { .on = &nvme, SUSPEND };
+FIXTURE_VARIANT_ADD(gate, nvme_power) { .on = &nvme, POWER };
+FIXTURE_VARIANT_ADD(gate, nvme_low_power) { .on = &nvme, LOW_POWER };
+FIXTURE_VARIANT_ADD(gate, nvme_low_power_wakeup) { .on = &nvme, WAKEUP };
+FIXTURE_VARIANT_ADD(gate, nvme_reset) { .on = &nvme, .close = do_reset };
+FIXTURE_VARIANT_ADD(gate, nvme_flr) { .on = &nvme, .close = do_flr };
+
+FIXTURE_VARIANT_ADD(gate, nvme_hot_reset)
+{
+	.on = &nvme,
+	.close = do_hot_reset,
+};
+
+FIXTURE_VARIANT_ADD(gate, e1000e_memory) { .on = &e1000e, MEMORY };
+FIXTURE_VARIANT_ADD(gate, e1000e_power) { .on = &e1000e, POWER };
+FIXTURE_VARIANT_ADD(gate, e1000e_low_power) { .on = &e1000e, LOW_POWER };
+FIXTURE_VARIANT_ADD(gate, e1000e_low_power_wakeup) { .on = &e1000e, WAKEUP };
+FIXTURE_VARIANT_ADD(gate, e1000e_reset) { .on = &e1000e, .close = do_reset };
+
+FIXTURE_VARIANT_ADD(gate, e1000e_hot_reset)
+{
+	.on = &e1000e,
+	.close = do_hot_reset,
+};
+
+FIXTURE_VARIANT_ADD(gate, virtio_net_memory) { .on = &virtio_net, MEMORY };
+FIXTURE_VARIANT_ADD(gate, virtio_net_power) { .on = &virtio_net, POWER };
+
+FIXTURE_VARIANT_ADD(gate, virtio_net_reset)
+{
+	.on = &virtio_net,
+	.close = do_reset,
+};
+
+FIXTURE_VARIANT_ADD(gate, virtio_net_flr)
+{
+	.on = &virtio_net,
+	.close = do_flr,
+};
+
+FIXTURE_VARIANT_ADD(gate, virtio_net_hot_reset)
+{
+	.on = &virtio_net,
+	.close = do_hot_reset,
+};
+
+FIXTURE_SETUP(gate)
+{
+	const struct target *t = variant->on;
+	struct vfio_readers params = {
+		.d = &self->d,
+		.bar = t->bar,
+		.off = t->off,
+		.woff = t->woff,
+		.wvalue = t->wvalue,
+	};
+	uint32_t pattern = PATTERN;
+
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, t->id, VFIO_TYPE1v2_IOMMU);
+	if (variant->module && vfio_modprobe(variant->module))
+		SKIP(_exit(KSFT_SKIP), "no module %s", variant->module);
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+	if (t == &ivshmem) {
+		ASSERT_EQ(4, vfio_region_write(&self->d, t->bar, t->off,
+					       &pattern, 4));
+	}
+	self->efd = vfio_eventfd();
+	ASSERT_LE(0, self->efd);
+	self->readers = vfio_readers_start(&params);
+	ASSERT_NE(NULL, self->readers);
+	ASSERT_EQ(0, vfio_readers_see(self->readers, EVERYONE, true));
+}
+
+FIXTURE_TEARDOWN(gate)
+{
+	EXPECT_EQ(0, vfio_readers_stop(self->readers));
+	vfio_dev_close(&self->d);
+	close(self->efd);
+}
+
+TEST_F_TIMEOUT(gate, readers, 120)
+{
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		ASSERT_EQ(0, variant->close(&self->d, self->efd));
+		if (variant->open) {
+			ASSERT_EQ(0, vfio_readers_see(self->readers,
+						      variant->refused, false));
+			ASSERT_EQ(0, variant->open(&self->d, self->efd));
+		}
+		ASSERT_EQ(0, vfio_readers_see(self->readers, EVERYONE, true));
+		if (variant->on != &edu) {
+			ASSERT_EQ(0,
+				  vfio_readers_ioeventfd_works(self->readers));
+		}
+	}
+}
+
+/* As fast as they come, with nobody waiting for the readers. */
+TEST_F_TIMEOUT(gate, readers_in_a_hurry, 120)
+{
+	int i;
+
+	for (i = 0; i < 2 * ROUNDS; i++) {
+		ASSERT_EQ(0, variant->close(&self->d, self->efd));
+		if (variant->open)
+			ASSERT_EQ(0, variant->open(&self->d, self->efd));
+	}
+	ASSERT_EQ(0, vfio_readers_see(self->readers, EVERYONE, true));
+}
+
+/* An error that the platform finds: the device may be cut off and reset. */
+FIXTURE(error)
+{
+	struct vfio_dev d;
+	struct vfio_readers *readers;
+	char id[32];
+	int efd;
+};
+
+FIXTURE_VARIANT(error)
+{
+	const char *what;
+	bool tell;		/* is the user told? */
+	bool reset;		/* is the device reset? */
+};
+
+FIXTURE_VARIANT_ADD(error, correctable) { "-c %s RCVR" };
+FIXTURE_VARIANT_ADD(error, nonfatal) { "%s POISON_TLP", true };
+FIXTURE_VARIANT_ADD(error, fatal) { "%s DLP", true, true };
+
+FIXTURE_SETUP(error)
+{
+	const struct vfio_readers params = {
+		.d = &self->d,
+		.bar = virtio_net.bar,
+		.off = virtio_net.off,
+		.woff = virtio_net.woff,
+		.wvalue = virtio_net.wvalue,
+	};
+
+	if (!vfio_monitor_is_there())
+		SKIP(_exit(KSFT_SKIP), "no monitor");
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, virtio_net.id, VFIO_TYPE1v2_IOMMU);
+	ASSERT_EQ(0, vfio_monitor_id(self->d.bdf, self->id, sizeof(self->id)));
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+	self->efd = vfio_eventfd();
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, VFIO_PCI_ERR_IRQ_INDEX, 0,
+				      self->efd));
+	self->readers = vfio_readers_start(&params);
+	ASSERT_NE(NULL, self->readers);
+	ASSERT_EQ(0, vfio_readers_see(self->readers, EVERYONE, true));
+}
+
+FIXTURE_TEARDOWN(error)
+{
+	EXPECT_EQ(0, vfio_readers_stop(self->readers));
+	vfio_dev_close(&self->d);
+	close(self->efd);
+}
+
+TEST_F_TIMEOUT(error, readers, 120)
+{
+	/* The reset that follows also turns the reporting of errors off. */
+	int i, tries, rounds = variant->reset ? 1 : ROUNDS;
+	char command[128], what[64];
+
+	for (i = 0; i < rounds; i++) {
+		snprintf(what, sizeof(what), variant->what, self->id);
+		snprintf(command, sizeof(command), "pcie_aer_inject_error %s",
+			 what);
+		ASSERT_EQ(0, vfio_monitor(command, NULL, 0));
+		EXPECT_EQ(variant->tell ? 0 : -ETIMEDOUT,
+			  vfio_eventfd_wait(self->efd, variant->tell ?
+					    SOON_MS : 200, NULL));
+		/* The user turns on what a reset has turned off. */
+		for (tries = 0; variant->reset && tries < 100; tries++) {
+			ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+			usleep(100000);
+			if (vfio_cfg_read16(&self->d, PCI_COMMAND) &
+			    PCI_COMMAND_MEMORY &&
+			    !vfio_readers_see(self->readers, EVERYONE, true))
+				break;
+		}
+		ASSERT_EQ(0, vfio_readers_see(self->readers, EVERYONE, true));
+	}
+}
+
+/* Who reads a lot does not keep the gate from closing. */
+struct long_reads {
+	const struct vfio_dev *d;
+	uint64_t size;
+	uint64_t whole;
+	uint64_t bad;
+	bool stop;
+};
+
+static void *read_long(void *arg)
+{
+	struct long_reads *l = arg;
+	void *buf = vfio_alloc_pages(l->size);
+
+	while (!__atomic_load_n(&l->stop, __ATOMIC_ACQUIRE)) {
+		int64_t n = vfio_region_read(l->d, 2, 0, buf, l->size);
+
+		if (n == l->size)
+			__atomic_fetch_add(&l->whole, 1, __ATOMIC_RELEASE);
+		else if (n != -EIO)
+			l->bad++;
+	}
+	munmap(buf, l->size);
+	return NULL;
+}
+
+TEST(closer_among_long_reads)
+{
+	struct long_reads l = {};
+	pthread_t thread;
+	struct vfio_dev d;
+	int i;
+
+	VFIO_DEV_OPEN_OR_SKIP(&d, VFIO_IVSHMEM, VFIO_TYPE1v2_IOMMU);
+	ASSERT_EQ(0, vfio_cfg_memory(&d, true));
+	l.d = &d;
+	l.size = vfio_region_size(&d, 2);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, read_long, &l));
+	for (i = 0; i < 50; i++) {
+		ASSERT_EQ(0, vfio_cfg_memory(&d, false));
+		ASSERT_EQ(0, vfio_cfg_memory(&d, true));
+		usleep(1000);
+	}
+	while (!__atomic_load_n(&l.whole, __ATOMIC_ACQUIRE))
+		usleep(10000);
+	__atomic_store_n(&l.stop, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, l.bad);
+	vfio_dev_close(&d);
+}
+
+TEST_HARNESS_MAIN

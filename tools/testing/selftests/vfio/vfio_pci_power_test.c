@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Low power, asked for by the user or because nobody uses the device. */
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <linux/pci_regs.h>
+
+#include "../kselftest_harness.h"
+#include "vfio_gate.h"
+#include "vfio_variants.h"
+
+#define ENTRY	VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY
+#define WAKEUP	VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP
+#define EXIT	VFIO_DEVICE_FEATURE_LOW_POWER_EXIT
+
+#define SOON_MS		10000
+#define NEVER_MS	100
+#define CLOSED_FD	(1 << 20)
+
+FIXTURE(power)
+{
+	struct vfio_dev d;
+	struct vfio_region_info bar;
+	uint8_t *map;
+	uint32_t value;
+	int efd;
+};
+
+FIXTURE_VARIANT(power)
+{
+	const char *id;
+	uint32_t bar;
+	uint32_t off;		/* keeps its value */
+	uint32_t woff;		/* can be written */
+};
+
+FIXTURE_VARIANT_ADD(power, nvme) { VFIO_NVME, 0, 8, 0x24 };
+FIXTURE_VARIANT_ADD(power, e1000e) { VFIO_E1000E, 0, 0x5400, 0x5200 };
+/* It cannot be put into D3, but is suspended all the same. */
+FIXTURE_VARIANT_ADD(power, ivshmem) { VFIO_IVSHMEM, 2, 0x1000, 0x2000 };
+
+FIXTURE_SETUP(power)
+{
+	uint32_t pattern = 0x5aa51234;
+	void *p;
+
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, variant->id, VFIO_TYPE1v2_IOMMU);
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+	ASSERT_EQ(0, vfio_region_info(&self->d, variant->bar, &self->bar));
+	ASSERT_EQ(0, vfio_region_mmap(&self->d, variant->bar, 0,
+				      self->bar.size, &p));
+	self->map = p;
+	if (!strcmp(variant->id, VFIO_IVSHMEM)) {
+		ASSERT_EQ(4, vfio_region_write(&self->d, variant->bar,
+					       variant->off, &pattern, 4));
+	}
+	ASSERT_EQ(4, vfio_region_read(&self->d, variant->bar, variant->off,
+				      &self->value, 4));
+	self->efd = vfio_eventfd();
+	ASSERT_LE(0, self->efd);
+}
+
+FIXTURE_TEARDOWN(power)
+{
+	vfio_dev_close(&self->d);
+	close(self->efd);
+}
+
+#define SELF FIXTURE_DATA(power)
+#define VARIANT FIXTURE_VARIANT(power)
+
+/* What the mapping shows: 0, a signal, or -1 for something else. */
+static int through_map(const SELF *self,
+		       const VARIANT *variant)
+{
+	uint32_t value = 0;
+	int sig = vfio_try_load32(self->map + variant->off, &value);
+
+	return sig ? sig : value == self->value ? 0 : -1;
+}
+
+static int through_pread(const SELF *self,
+			 const VARIANT *variant)
+{
+	uint32_t value = 0;
+	int n = vfio_pread(self->d.device, &value, 4,
+			   self->bar.offset + variant->off);
+
+	return n < 0 ? n : n == 4 && value == self->value ? 0 : -1;
+}
+
+#define SUSPENDED() \
+	ASSERT_EQ(0, vfio_runtime_status(self->d.bdf, "suspended", SOON_MS))
+#define THROUGH_MAP(what) ASSERT_EQ(what, through_map(self, variant))
+#define THROUGH_PREAD(what) ASSERT_EQ(what, through_pread(self, variant))
+
+TEST_F(power, arguments)
+{
+	struct {
+		struct vfio_device_feature header;
+		struct vfio_device_low_power_entry_with_wakeup entry;
+	} arg = {
+		.header.argsz = sizeof(arg),
+		.header.flags = VFIO_DEVICE_FEATURE_SET | WAKEUP,
+		.entry.wakeup_eventfd = self->efd,
+	};
+
+	EXPECT_EQ(-EINVAL, vfio_low_power(&self->d, WAKEUP, -1));
+	EXPECT_EQ(-EBADF, vfio_low_power(&self->d, WAKEUP, CLOSED_FD));
+	EXPECT_EQ(-EINVAL, vfio_low_power(&self->d, WAKEUP, self->d.device));
+	arg.header.argsz = sizeof(arg) - 1;
+	EXPECT_EQ(-EINVAL, vfio_ioctl(self->d.device, VFIO_DEVICE_FEATURE,
+				      &arg));
+	arg.header.argsz = sizeof(arg);
+	arg.header.flags = VFIO_DEVICE_FEATURE_GET | ENTRY;
+	EXPECT_EQ(-EINVAL, vfio_ioctl(self->d.device, VFIO_DEVICE_FEATURE,
+				      &arg));
+	THROUGH_MAP(0);
+
+	/* Leaving what was not entered is fine, entering twice is not. */
+	EXPECT_EQ(0, vfio_low_power(&self->d, EXIT, -1));
+	EXPECT_EQ(0, vfio_low_power(&self->d, ENTRY, -1));
+	EXPECT_EQ(-EINVAL, vfio_low_power(&self->d, ENTRY, -1));
+	EXPECT_EQ(-EINVAL, vfio_low_power(&self->d, WAKEUP, self->efd));
+	EXPECT_EQ(0, vfio_low_power(&self->d, EXIT, -1));
+	EXPECT_EQ(0, vfio_low_power(&self->d, EXIT, -1));
+	THROUGH_MAP(0);
+}
+
+/* System calls wake the device for as long as they last; mappings wait. */
+TEST_F(power, entry_and_exit)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, vfio_low_power(&self->d, ENTRY, -1));
+		THROUGH_MAP(SIGBUS);
+		SUSPENDED();
+		THROUGH_MAP(SIGBUS);
+		THROUGH_PREAD(0);
+		THROUGH_MAP(SIGBUS);
+		SUSPENDED();
+		ASSERT_NE(~0u, vfio_cfg_read32(&self->d, 0));
+		SUSPENDED();
+		THROUGH_MAP(SIGBUS);
+		ASSERT_EQ(0, vfio_low_power(&self->d, EXIT, -1));
+		THROUGH_MAP(0);
+		THROUGH_PREAD(0);
+	}
+	ASSERT_EQ(0, vfio_runtime_status(self->d.bdf, "active", 0));
+}
+
+/* The first to wake the device ends low power, and the user is told. */
+TEST_F(power, wakeup)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, vfio_low_power(&self->d, WAKEUP, self->efd));
+		THROUGH_MAP(SIGBUS);
+		SUSPENDED();
+		ASSERT_EQ(-ETIMEDOUT, vfio_eventfd_wait(self->efd, NEVER_MS,
+							NULL));
+		/* The host wants it awake, or the user does. */
+		if (i & 1) {
+			ASSERT_EQ(0, vfio_pci_attr_write(self->d.bdf,
+							 "power/control",
+							 "on"));
+			ASSERT_EQ(0, vfio_pci_attr_write(self->d.bdf,
+							 "power/control",
+							 "auto"));
+		} else {
+			THROUGH_PREAD(0);
+		}
+		ASSERT_EQ(0, vfio_eventfd_wait(self->efd, SOON_MS, NULL));
+		THROUGH_MAP(0);
+		THROUGH_PREAD(0);
+		ASSERT_EQ(0, vfio_runtime_status(self->d.bdf, "active", 0));
+	}
+	/* Ended by the user, there is nothing to tell. */
+	ASSERT_EQ(0, vfio_low_power(&self->d, WAKEUP, self->efd));
+	ASSERT_EQ(0, vfio_low_power(&self->d, EXIT, -1));
+	THROUGH_MAP(0);
+}
+
+/* What an eventfd writes while the device sleeps gets lost. */
+TEST_F(power, ioeventfd)
+{
+	struct vfio_device_ioeventfd arg = {
+		.argsz = sizeof(arg),
+		.flags = VFIO_DEVICE_IOEVENTFD_32,
+		.offset = self->bar.offset + variant->woff,
+		.data = 0x30003,
+		.fd = self->efd,
+	};
+	uint32_t value = 0x10001;
+
+	ASSERT_EQ(0, vfio_ioctl(self->d.device, VFIO_DEVICE_IOEVENTFD, &arg));
+	ASSERT_EQ(4, vfio_region_write(&self->d, variant->bar, variant->woff,
+				       &value, 4));
+	if (vfio_cfg_cap(&self->d, PCI_CAP_ID_PM)) {
+		ASSERT_EQ(0, vfio_cfg_power(&self->d, 3));
+		ASSERT_EQ(0, vfio_eventfd_signal(self->efd));
+		usleep(NEVER_MS * 1000);
+		ASSERT_EQ(0, vfio_cfg_power(&self->d, 0));
+		ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+		ASSERT_EQ(0, vfio_try_load32(self->map + variant->woff,
+					     &value));
+		EXPECT_NE(0x30003, value);
+	}
+	ASSERT_EQ(0, vfio_eventfd_signal(self->efd));
+	usleep(NEVER_MS * 1000);
+	ASSERT_EQ(0, vfio_try_load32(self->map + variant->woff, &value));
+	EXPECT_EQ(0x30003, value);
+}
+
+/* A device left in low power or in D3hot is as new for the next user. */
+TEST_F(power, closed_asleep)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, munmap(self->map, self->bar.size));
+		if (i != 1) {
+			ASSERT_EQ(0, vfio_low_power(&self->d, i ? WAKEUP :
+						    ENTRY, self->efd));
+		}
+		if (i && vfio_cfg_cap(&self->d, PCI_CAP_ID_PM))
+			ASSERT_EQ(0, vfio_cfg_power(&self->d, 3));
+		vfio_dev_close(&self->d);
+		SUSPENDED();
+		ASSERT_EQ(0, vfio_dev_open(&self->d, self->d.bdf,
+					   VFIO_TYPE1v2_IOMMU));
+		ASSERT_EQ(0, vfio_runtime_status(self->d.bdf, "active", 0));
+		ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+		ASSERT_EQ(0, vfio_region_mmap(&self->d, variant->bar, 0,
+					      self->bar.size,
+					      (void **)&self->map));
+		THROUGH_MAP(0);
+		THROUGH_PREAD(0);
+	}
+}
+
+/* Low power from D3hot: the device is in D0 when it was woken. */
+TEST_F(power, low_power_from_d3)
+{
+	if (!vfio_cfg_cap(&self->d, PCI_CAP_ID_PM))
+		SKIP(return, "no power management");
+	ASSERT_EQ(0, vfio_cfg_power(&self->d, 3));
+	THROUGH_MAP(SIGBUS);
+	ASSERT_EQ(0, vfio_low_power(&self->d, ENTRY, -1));
+	SUSPENDED();
+	THROUGH_MAP(SIGBUS);
+	ASSERT_EQ(0, vfio_low_power(&self->d, EXIT, -1));
+	ASSERT_EQ(0, vfio_cfg_power(&self->d, 0));
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+	THROUGH_MAP(0);
+	THROUGH_PREAD(0);
+}
+
+/* A reset during low power ends neither it nor the device. */
+TEST_F(power, reset_in_low_power)
+{
+	struct vfio_device_info info;
+
+	ASSERT_EQ(0, vfio_dev_info(&self->d, &info));
+	if (!(info.flags & VFIO_DEVICE_FLAGS_RESET))
+		SKIP(return, "the device has no reset");
+	ASSERT_EQ(0, vfio_low_power(&self->d, ENTRY, -1));
+	SUSPENDED();
+	ASSERT_EQ(0, vfio_reset(&self->d));
+	THROUGH_MAP(SIGBUS);
+	ASSERT_EQ(0, vfio_low_power(&self->d, EXIT, -1));
+	THROUGH_MAP(0);
+	THROUGH_PREAD(0);
+}
+
+TEST_HARNESS_MAIN
