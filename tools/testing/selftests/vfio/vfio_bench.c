@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * What the operations that users wait for cost.
  *
@@ -6,8 +6,14 @@
  * count of instructions (QEMU's -icount shift=0, one CPU) and the figures of
  * two drivers can be compared; a wall clock under emulation says nothing.
  *
- * Every row is measured ROUNDS times after one round that does not count, and
- * the smallest figure is printed: what interrupts and timers add is left out.
+ * What is printed is the smallest figure of several rounds, of which the first
+ * does not count: what interrupts and timers add is left out.
+ *
+ * Mapping memory for DMA costs the more, the fewer of its pages lie in a row.
+ * They do in memory that was never used before, and lie anyhow in other, so it
+ * is decided here: all in a row, or no two. Each round has memory of its own,
+ * for the first unmap of a page also marks it dirty. So this wants a freshly
+ * booted machine with 4 GiB.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,9 +27,9 @@
 
 #include "lib/vfio_util.h"
 
-#define ROUNDS		2
+#define TRIES		4
 #define MIB		(1UL << 20)
-#define GIB		(1UL << 30)
+#define PAGE		4096UL
 #define IOVA		0x10000000UL
 
 #define IVSHMEM_ID	"1af4:1110"
@@ -48,36 +54,37 @@ static uint64_t now(void)
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
-static uint64_t read_bar(size_t len)
+static void read_bar(size_t len, uint64_t cost[2])
 {
 	uint64_t start = now();
 
 	if (pread(ivshmem.device, buffer, len, bar_offset) != (ssize_t)len)
 		fail("cannot read the BAR");
-	return now() - start;
+	cost[0] = now() - start;
 }
 
-static uint64_t write_bar(size_t len)
+static void write_bar(size_t len, uint64_t cost[2])
 {
 	uint64_t start = now();
 
 	if (pwrite(ivshmem.device, buffer, len, bar_offset) != (ssize_t)len)
 		fail("cannot write the BAR");
-	return now() - start;
+	cost[0] = now() - start;
 }
 
-static uint64_t read_config(size_t len)
+static void read_config(size_t len, uint64_t cost[2])
 {
 	uint64_t start = now();
 
 	if (pread(ivshmem.device, buffer, len, config_offset) != (ssize_t)len)
 		fail("cannot read the configuration space");
-	return now() - start;
+	cost[0] = now() - start;
 }
 
-static char *map_bar(size_t len)
+static char *map_bar(void *where, size_t len)
 {
-	char *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED,
+	char *map = mmap(where, len, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | (where ? MAP_FIXED : 0),
 			 ivshmem.device, bar_offset);
 
 	if (map == MAP_FAILED)
@@ -90,159 +97,168 @@ static uint64_t touch(volatile char *map, size_t len)
 	uint64_t start = now();
 	size_t i;
 
-	for (i = 0; i < len; i += 4096)
+	for (i = 0; i < len; i += PAGE)
 		map[i];
 	return now() - start;
 }
 
-static uint64_t touch_any(size_t len)
+static void touch_any(size_t len, uint64_t cost[2])
 {
-	char *map = map_bar(len);
-	uint64_t cost = touch(map, len);
+	char *map = map_bar(NULL, len);
 
+	cost[0] = touch(map, len);
 	munmap(map, len);
-	return cost;
 }
 
-/*
- * Map the BAR at an address that agrees with no huge page, one page off, and
- * touch it.
- */
-static char *map_bar_off(size_t len, uint64_t *touch_cost)
+/* Where memory begins at a multiple of 2 MiB, in a reservation of its own. */
+static char *reserve(size_t len)
 {
-	char *room = mmap(NULL, len + 4 * MIB, PROT_NONE,
+	char *room = mmap(NULL, len + 2 * MIB, PROT_NONE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	char *map;
+	char *start = (char *)(((uintptr_t)room + 2 * MIB - 1) & -(2 * MIB));
 
 	if (room == MAP_FAILED)
 		fail("no address space");
-	map = (char *)(((uintptr_t)room + 2 * MIB) & -(2 * MIB)) + 4096;
-	if (mmap(map, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-		 ivshmem.device, bar_offset) != map)
-		fail("cannot map the BAR at a fixed address");
-	*touch_cost = touch(map, len);
-	return map;
+	munmap(room, start - room);
+	munmap(start + len, room + 2 * MIB - start);
+	return start;
 }
 
-static uint64_t touch_off(size_t len)
+/*
+ * Touch a mapping of the BAR that is one page off of any agreement with huge
+ * pages, and cut it off by turning the device's memory off.
+ */
+static void touch_off(size_t len, uint64_t cost[2])
 {
-	uint64_t cost;
+	char *room = reserve(len + 2 * MIB);
+	char *map = map_bar(room + PAGE, len);
+	uint16_t cmd = vfio_cfg_read16(&ivshmem, PCI_COMMAND);
+	uint64_t start;
 
-	munmap(map_bar_off(len, &cost), len);
-	return cost;
-}
-
-static uint64_t zap_off(size_t len)
-{
-	uint64_t cost;
-	char *map = map_bar_off(len, &cost);
-	uint16_t cmd;
-
-	cmd = vfio_cfg_read16(&ivshmem, PCI_COMMAND);
-	cost = now();
+	cost[0] = touch(map, len);
+	start = now();
 	vfio_cfg_write16(&ivshmem, PCI_COMMAND, cmd & ~PCI_COMMAND_MEMORY);
-	cost = now() - cost;
+	cost[1] = now() - start;
+
 	vfio_cfg_write16(&ivshmem, PCI_COMMAND, cmd);
-	munmap(map, len);
-	return cost;
+	munmap(room, len + 2 * MIB);
 }
 
-/* Map @len at @addr for DMA and unmap it; *@unmap_cost where wanted. */
-static uint64_t dma(void *addr, size_t len, uint64_t *unmap_cost)
+static void dma(void *addr, size_t len, uint64_t cost[2])
 {
-	uint64_t start = now(), mid;
+	uint64_t start = now();
 
 	if (vfio_dma_map(ivshmem.container, addr, IOVA, len))
 		fail("cannot map for DMA");
-	mid = now();
+	cost[0] = now() - start;
+	start = now();
 	if (vfio_dma_unmap(ivshmem.container, IOVA, len))
 		fail("cannot unmap");
-	*unmap_cost = now() - mid;
-	return mid - start;
+	cost[1] = now() - start;
 }
 
-static uint64_t dma_map_bar(size_t len)
+/* Nobody has touched the mapping before. */
+static void dma_bar(size_t len, uint64_t cost[2])
 {
-	char *map = map_bar(len);
-	uint64_t unused, cost = dma(map, len, &unused);
+	char *map = map_bar(NULL, len);
 
+	dma(map, len, cost);
 	munmap(map, len);
-	return cost;
 }
 
-static uint64_t dma_unmap_bar(size_t len)
+/* How many runs of consecutive page frames are behind the memory? */
+static size_t count_runs(const char *mem, size_t len)
 {
-	char *map = map_bar(len);
-	uint64_t cost;
+	const uint64_t frame = (1ULL << 55) - 1;
+	size_t i, runs = 0, pages = len / PAGE;
+	uint64_t *entries = malloc(pages * sizeof(*entries));
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	ssize_t bytes = pages * sizeof(*entries);
 
-	dma(map, len, &cost);
-	munmap(map, len);
-	return cost;
+	if (!entries || fd < 0 ||
+	    pread(fd, entries, bytes, (uintptr_t)mem / PAGE * 8) != bytes)
+		fail("cannot see where memory is");
+	for (i = 0; i < pages; i++)
+		if (!i || (entries[i] & frame) != (entries[i - 1] & frame) + 1)
+			runs++;
+	close(fd);
+	free(entries);
+	return runs;
 }
 
-static char *memory(size_t len, int advice)
+/* Pages come in the order they are touched in. */
+static char *touched(size_t len, int advice, size_t step)
 {
-	char *room = mmap(NULL, len + 2 * MIB, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	char *mem = (char *)(((uintptr_t)room + 2 * MIB - 1) & -(2 * MIB));
+	char *mem = mmap(reserve(len), len, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	size_t first, i;
 
-	if (room == MAP_FAILED || madvise(mem, len, advice))
+	if (mem == MAP_FAILED || madvise(mem, len, advice))
 		fail("no memory");
-	munmap(room, mem - room);
-	munmap(mem + len, room + 2 * MIB - mem);
-	memset(mem, 1, len);
+	for (first = 0; first < step; first += PAGE)
+		for (i = first; i < len; i += step)
+			mem[i] = 1;
 	return mem;
 }
 
-static uint64_t dma_mem(size_t len, int advice, bool want_unmap)
+/*
+ * Memory that turns out to have been used before is kept, so that the next try
+ * gets other. A few runs are as good as one.
+ */
+static char *in_a_row(size_t len, int advice)
 {
-	char *mem = memory(len, advice);
-	uint64_t unmap, map = dma(mem, len, &unmap);
+	char *mem;
+	int i;
 
+	for (i = 0; i < TRIES; i++) {
+		mem = touched(len, advice, PAGE);
+		if (count_runs(mem, len) <= 4)
+			return mem;
+	}
+	fail("no memory whose pages lie in a row");
+	return NULL;
+}
+
+static void dma_pages(size_t len, uint64_t cost[2])
+{
+	dma(in_a_row(len, MADV_NOHUGEPAGE), len, cost);
+}
+
+static void dma_scattered(size_t len, uint64_t cost[2])
+{
+	char *mem = touched(len, MADV_NOHUGEPAGE, 2 * PAGE);
+
+	if (count_runs(mem, len) < len / PAGE * 99 / 100)
+		fail("the pages lie in a row");
+	dma(mem, len, cost);
 	munmap(mem, len);
-	return want_unmap ? unmap : map;
 }
 
-static uint64_t dma_map_small(size_t len)
+static void dma_huge(size_t len, uint64_t cost[2])
 {
-	return dma_mem(len, MADV_NOHUGEPAGE, false);
+	dma(in_a_row(len, MADV_HUGEPAGE), len, cost);
 }
 
-static uint64_t dma_unmap_small(size_t len)
-{
-	return dma_mem(len, MADV_NOHUGEPAGE, true);
-}
-
-static uint64_t dma_map_huge(size_t len)
-{
-	return dma_mem(len, MADV_HUGEPAGE, false);
-}
-
-static uint64_t dma_unmap_huge(size_t len)
-{
-	return dma_mem(len, MADV_HUGEPAGE, true);
-}
-
-static uint64_t open_nvme(size_t len)
+static void open_nvme(size_t unused, uint64_t cost[2])
 {
 	uint64_t start;
 	int fd;
 
-	(void)len;
+	/* Whoever powers unused devices down at once has begun to do it then. */
+	usleep(1000);
 	start = now();
 	fd = vfio_get_device_fd(nvme.group, nvme.bdf);
-	start = now() - start;
+	cost[0] = now() - start;
 	if (fd < 0)
 		fail("cannot open the NVMe");
 	close(fd);
-	return start;
 }
 
-static uint64_t enable_msix(size_t count)
+static void enable_msix(size_t count, uint64_t cost[2])
 {
 	struct vfio_dev d = nvme;
 	int32_t fds[64];
-	uint64_t cost;
+	uint64_t start;
 	size_t i;
 
 	d.device = vfio_get_device_fd(nvme.group, nvme.bdf);
@@ -250,41 +266,69 @@ static uint64_t enable_msix(size_t count)
 		fail("cannot open the NVMe");
 	for (i = 0; i < count; i++)
 		fds[i] = vfio_eventfd();
-	cost = now();
+	/* RCU frees the last round's descriptors before, not meanwhile. */
+	usleep(50000);
+	start = now();
 	if (vfio_irq_eventfds(&d, VFIO_PCI_MSIX_IRQ_INDEX, 0, count, fds))
 		fail("cannot enable MSI-X");
-	cost = now() - cost;
+	cost[0] = now() - start;
 	vfio_irq_disable(&d, VFIO_PCI_MSIX_IRQ_INDEX);
 	for (i = 0; i < count; i++)
 		close(fds[i]);
 	close(d.device);
-	return cost;
 }
 
-static const struct row {
+/*
+ * What @run costs, and what it costs to take it back where that has a name.
+ * A round that no tick of the clock falls into is enough, where there can be
+ * one.
+ */
+static const struct operation {
 	const char *name;
-	uint64_t (*measure)(size_t arg);
+	const char *back;
+	void (*run)(size_t arg, uint64_t cost[2]);
 	size_t arg;
-} rows[] = {
-	{ "pread of 4 KiB from a BAR", read_bar, 4096 },
-	{ "pwrite of 4 KiB to a BAR", write_bar, 4096 },
-	{ "pread of 1 MiB from a BAR", read_bar, MIB },
-	{ "pread of 64 bytes from a BAR", read_bar, 64 },
-	{ "touch 64 MiB of a BAR, any address", touch_any, 64 * MIB },
-	{ "touch 64 MiB of a BAR, one page off", touch_off, 64 * MIB },
-	{ "zap 64 MiB of a BAR, one page off", zap_off, 64 * MIB },
-	{ "map a 64 MiB BAR for DMA", dma_map_bar, 64 * MIB },
-	{ "unmap it", dma_unmap_bar, 64 * MIB },
-	{ "map 256 MiB of 4 KiB pages for DMA", dma_map_small, 256 * MIB },
-	{ "unmap them", dma_unmap_small, 256 * MIB },
-	{ "map 256 MiB of huge pages for DMA", dma_map_huge, 256 * MIB },
-	{ "unmap them (huge)", dma_unmap_huge, 256 * MIB },
-	{ "map a 2 MiB huge page for DMA", dma_map_huge, 2 * MIB },
-	{ "unmap it (2 MiB)", dma_unmap_huge, 2 * MIB },
-	{ "open an NVMe that was closed cleanly", open_nvme, 0 },
-	{ "enable 64 MSI-X vectors", enable_msix, 64 },
-	{ "read a config dword", read_config, 4 },
+	unsigned int rounds;
+} operations[] = {
+	{ "pread of 4 KiB from a BAR", NULL, read_bar, 4096, 20 },
+	{ "pwrite of 4 KiB to a BAR", NULL, write_bar, 4096, 20 },
+	{ "pread of 1 MiB from a BAR", NULL, read_bar, MIB, 5 },
+	{ "pread of 64 bytes from a BAR", NULL, read_bar, 64, 20 },
+	{ "touch 64 MiB of a BAR, any address", NULL,
+	  touch_any, 64 * MIB, 10 },
+	{ "touch 64 MiB of a BAR, one page off",
+	  "zap 64 MiB of a BAR, one page off", touch_off, 64 * MIB, 3 },
+	{ "map a 64 MiB BAR for DMA",
+	  "unmap a 64 MiB BAR", dma_bar, 64 * MIB, 5 },
+	{ "map 256 MiB of 4 KiB pages for DMA",
+	  "unmap 256 MiB of 4 KiB pages", dma_pages, 256 * MIB, 2 },
+	{ "map 256 MiB of huge pages for DMA",
+	  "unmap 256 MiB of huge pages", dma_huge, 256 * MIB, 2 },
+	{ "map one 2 MiB huge page for DMA",
+	  "unmap one 2 MiB huge page", dma_huge, 2 * MIB, 10 },
+	{ "map 256 MiB of scattered 4 KiB pages for DMA",
+	  "unmap 256 MiB of scattered 4 KiB pages",
+	  dma_scattered, 256 * MIB, 2 },
+	{ "open an NVMe that was closed cleanly", NULL, open_nvme, 0, 5 },
+	{ "enable 64 MSI-X vectors", NULL, enable_msix, 64, 40 },
+	{ "read a config dword", NULL, read_config, 4, 20 },
 };
+
+static void measure(const struct operation *op, uint64_t best[2])
+{
+	uint64_t cost[2] = {};
+	unsigned int round;
+
+	best[0] = UINT64_MAX;
+	best[1] = UINT64_MAX;
+	for (round = 0; round <= op->rounds; round++) {
+		op->run(op->arg, cost);
+		if (round && cost[0] < best[0])
+			best[0] = cost[0];
+		if (round && cost[1] < best[1])
+			best[1] = cost[1];
+	}
+}
 
 static off_t region_offset(uint32_t index)
 {
@@ -295,33 +339,34 @@ static off_t region_offset(uint32_t index)
 	return info.offset;
 }
 
+static void print(const char *name, uint64_t cost)
+{
+	if (name)
+		printf("%s\t%llu\n", name, (unsigned long long)cost);
+	fflush(stdout);
+}
+
 int main(void)
 {
-	size_t i, round;
-	int ret;
+	uint64_t cost[2];
+	size_t i;
 
-	ret = vfio_dev_open(&ivshmem, IVSHMEM_ID, VFIO_TYPE1v2_IOMMU);
-	if (ret)
+	if (vfio_dev_open(&ivshmem, IVSHMEM_ID, VFIO_TYPE1v2_IOMMU))
 		fail("no ivshmem device");
-	ret = vfio_dev_open(&nvme, NVME_ID, VFIO_TYPE1v2_IOMMU);
-	if (ret)
+	if (vfio_dev_open(&nvme, NVME_ID, VFIO_TYPE1v2_IOMMU))
 		fail("no NVMe controller");
 	close(nvme.device);
 	vfio_cfg_command(&ivshmem, PCI_COMMAND_MEMORY, 0);
 	bar_offset = region_offset(IVSHMEM_BAR);
 	config_offset = region_offset(VFIO_PCI_CONFIG_REGION_INDEX);
 	buffer = vfio_alloc_pages(MIB);
+	if (!buffer)
+		fail("no memory");
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		uint64_t best = UINT64_MAX, cost;
-
-		for (round = 0; round <= ROUNDS; round++) {
-			cost = rows[i].measure(rows[i].arg);
-			if (round && cost < best)
-				best = cost;
-		}
-		printf("%s\t%llu\n", rows[i].name, (unsigned long long)best);
-		fflush(stdout);
+	for (i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
+		measure(&operations[i], cost);
+		print(operations[i].name, cost[0]);
+		print(operations[i].back, cost[1]);
 	}
 	return 0;
 }
