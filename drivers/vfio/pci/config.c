@@ -257,14 +257,18 @@ static int config_write_piece(struct vfio_pci_config_access *acc,
 	return layout->write ? layout->write(acc) : vfio_pci_config_store(acc);
 }
 
-/* The widest naturally aligned access that is left. */
-static unsigned int config_piece_width(unsigned int pos, size_t count)
+/* The widest naturally aligned access that is left and does not change owner. */
+static unsigned int config_piece_width(const u8 *map, size_t count,
+				       unsigned int pos)
 {
-	if (count >= 4 && IS_ALIGNED(pos, 4))
-		return 4;
-	if (count >= 2 && IS_ALIGNED(pos, 2))
-		return 2;
-	return 1;
+	unsigned int width;
+
+	for (width = 4; width > 1; width /= 2) {
+		if (count >= width && IS_ALIGNED(pos, width) &&
+		    !((map[pos] ^ map[pos + width - 1]) & ~MAP_START))
+			break;
+	}
+	return width;
 }
 
 /**
@@ -294,7 +298,8 @@ ssize_t vfio_pci_config_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 
 	for (done = 0; done < count; done += acc.width) {
 		acc.pos = pos + done;
-		acc.width = config_piece_width(acc.pos, count - done);
+		acc.width = config_piece_width(vdev->pci_config_map,
+					       count - done, acc.pos);
 		ret = iswrite ? config_write_piece(&acc, buf + done) :
 				config_read_piece(&acc, buf + done);
 		if (ret)
