@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Makes PCI devices look like others: dwords of their configuration space read
+ * as what the parameter says. Writes reach the devices as ever.
+ *
+ *   modprobe test_pci_overlay set=0000:00:10.0+0=0x12348086,0000:00:10.0+fc=ram
+ *
+ * "ram" is the physical address of some memory that /dev/test_pci_overlay reads
+ * and writes. A device that exists already has to be removed and found again to
+ * be taken for what it looks like.
+ */
+#include <linux/fs.h>
+#include <linux/io.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#define MAX_DWORDS	16
+#define RAM_SIZE	SZ_64K
+
+static char *set[MAX_DWORDS];
+static int nr_set;
+module_param_array(set, charp, &nr_set, 0400);
+MODULE_PARM_DESC(set, "DOMAIN:BUS:SLOT.FUNCTION+OFFSET=VALUE, all hexadecimal");
+
+static struct overlay_dword {
+	struct pci_bus	*bus;
+	struct pci_ops	*ops;		/* the bus's own */
+	unsigned int	devfn;
+	int		where;
+	u32		value;
+} dwords[MAX_DWORDS];
+static int nr_dwords;
+
+static void *ram;
+
+/* The first dword of a bus was there before its operations were changed. */
+static struct pci_ops *overlay_real_ops(struct pci_bus *bus)
+{
+	int i;
+
+	for (i = 0; i < nr_dwords; i++)
+		if (dwords[i].bus == bus)
+			return dwords[i].ops;
+	return NULL;
+}
+
+static int overlay_read(struct pci_bus *bus, unsigned int devfn, int where,
+			int size, u32 *val)
+{
+	int ret = overlay_real_ops(bus)->read(bus, devfn, where, size, val);
+	int i;
+
+	for (i = 0; i < nr_dwords && !ret; i++)
+		if (dwords[i].bus == bus && dwords[i].devfn == devfn &&
+		    dwords[i].where == (where & ~3))
+			*val = dwords[i].value >> (where & 3) * 8 &
+			       GENMASK(size * 8 - 1, 0);
+	return ret;
+}
+
+static int overlay_write(struct pci_bus *bus, unsigned int devfn, int where,
+			 int size, u32 val)
+{
+	return overlay_real_ops(bus)->write(bus, devfn, where, size, val);
+}
+
+static struct pci_ops overlay_ops = {
+	.read = overlay_read,
+	.write = overlay_write,
+};
+
+static int overlay_parse(const char *text)
+{
+	struct overlay_dword *dword = &dwords[nr_dwords];
+	unsigned int domain, bus, slot, fn;
+	char value[16];
+
+	if (sscanf(text, "%x:%x:%x.%x+%x=%15s", &domain, &bus, &slot, &fn,
+		   &dword->where, value) != 6 || dword->where & 3)
+		return -EINVAL;
+	dword->value = virt_to_phys(ram);
+	if (strcmp(value, "ram") && kstrtou32(value, 16, &dword->value))
+		return -EINVAL;
+	dword->devfn = PCI_DEVFN(slot, fn);
+	dword->bus = pci_find_bus(domain, bus);
+	if (!dword->bus)
+		return -ENODEV;
+	dword->ops = dword->bus->ops;
+	nr_dwords++;
+	return 0;
+}
+
+static ssize_t overlay_ram_read(struct file *file, char __user *buf,
+				size_t count, loff_t *ppos)
+{
+	return simple_read_from_buffer(buf, count, ppos, ram, RAM_SIZE);
+}
+
+static ssize_t overlay_ram_write(struct file *file, const char __user *buf,
+				 size_t count, loff_t *ppos)
+{
+	return simple_write_to_buffer(ram, RAM_SIZE, ppos, buf, count);
+}
+
+static const struct file_operations overlay_fops = {
+	.owner = THIS_MODULE,
+	.read = overlay_ram_read,
+	.write = overlay_ram_write,
+	.llseek = default_llseek,
+};
+
+static struct miscdevice overlay_misc = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = KBUILD_MODNAME,
+	.fops = &overlay_fops,
+};
+
+static int __init overlay_init(void)
+{
+	int i, ret;
+
+	/* An address that a dword can hold. */
+	ram = (void *)__get_free_pages(GFP_KERNEL | GFP_DMA32 | __GFP_ZERO,
+				       get_order(RAM_SIZE));
+	if (!ram)
+		return -ENOMEM;
+
+	for (i = 0; i < nr_set; i++) {
+		ret = overlay_parse(set[i]);
+		if (ret)
+			goto free;
+	}
+
+	ret = misc_register(&overlay_misc);
+	if (ret)
+		goto free;
+
+	for (i = 0; i < nr_dwords; i++)
+		pci_bus_set_ops(dwords[i].bus, &overlay_ops);
+	return 0;
+
+free:
+	free_pages((unsigned long)ram, get_order(RAM_SIZE));
+	return ret;
+}
+
+static void __exit overlay_exit(void)
+{
+	int i;
+
+	for (i = 0; i < nr_dwords; i++)
+		pci_bus_set_ops(dwords[i].bus, dwords[i].ops);
+	misc_deregister(&overlay_misc);
+	free_pages((unsigned long)ram, get_order(RAM_SIZE));
+}
+
+module_init(overlay_init);
+module_exit(overlay_exit);
+
+MODULE_DESCRIPTION("PCI configuration space with other contents");
+MODULE_LICENSE("GPL");

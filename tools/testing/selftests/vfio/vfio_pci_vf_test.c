@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A VF as its user sees it: registers that a VF lacks, memory, interrupts. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <linux/pci_regs.h>
+
+#include "../kselftest_harness.h"
+#include "vfio_gate.h"
+#include "vfio_sriov.h"
+#include "vfio_variants.h"
+
+static const char token[] = "01234567-89ab-cdef-0123-456789abcdef";
+
+/* A PF and its VFs, all open, each in a container of its own. */
+FIXTURE(vf)
+{
+	struct vfio_dev pf;
+	struct vfio_dev vf[2];
+	int klog;
+};
+
+FIXTURE_SETUP(vf)
+{
+	char pf[VFIO_BDF_LEN], vf[2][VFIO_BDF_LEN];
+	int i;
+
+	if (vfio_sriov_find(pf))
+		SKIP(_exit(KSFT_SKIP), "no PF here");
+	self->klog = vfio_klog_open();
+	ASSERT_LE(0, self->klog);
+	ASSERT_EQ(0, vfio_pci_bind(pf));
+	ASSERT_EQ(0, vfio_sysfs_write(VFIO_SRIOV_PARAM, "Y"));
+	/* First open and last close reset the PF, and end its VFs. */
+	ASSERT_EQ(0, vfio_token_open(&self->pf, pf, token));
+	ASSERT_EQ(0, vfio_cfg_memory(&self->pf, true));
+	ASSERT_EQ(0, vfio_sriov_make(pf, vf));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, vfio_token_open(&self->vf[i], vf[i], token));
+}
+
+FIXTURE_TEARDOWN(vf)
+{
+	vfio_dev_close(&self->vf[1]);
+	vfio_dev_close(&self->vf[0]);
+	EXPECT_EQ(0, vfio_sriov_set(self->pf.bdf, 0));
+	vfio_dev_close(&self->pf);
+	EXPECT_EQ(0, vfio_sysfs_write(VFIO_SRIOV_PARAM, "N"));
+	EXPECT_EQ(0, vfio_klog_splats(self->klog));
+	close(self->klog);
+}
+
+TEST_F(vf, info)
+{
+	struct vfio_region_info *region;
+	struct vfio_device_info info;
+	struct vfio_irq_info irq;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		const struct vfio_dev *d = &self->vf[i];
+
+		ASSERT_EQ(0, vfio_dev_info(d, &info));
+		EXPECT_EQ(VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET,
+			  info.flags);
+		EXPECT_EQ(VFIO_PCI_NUM_REGIONS, info.num_regions);
+		EXPECT_EQ(VFIO_PCI_NUM_IRQS, info.num_irqs);
+
+		/* Their BARs are slices of one that the PF describes. */
+		EXPECT_EQ(vfio_pci_resource_size(d->bdf, 0),
+			  vfio_region_size(d, 0));
+		EXPECT_EQ(0x4000, vfio_region_size(d, 0));
+		region = vfio_region_info_caps(d, 0);
+		ASSERT_NE(NULL, region);
+		EXPECT_TRUE(region->flags & VFIO_REGION_INFO_FLAG_MMAP);
+		EXPECT_NE(NULL, vfio_info_cap(region, region->cap_offset,
+					      VFIO_REGION_INFO_CAP_MSIX_MAPPABLE));
+		free(region);
+		EXPECT_EQ(0, vfio_region_size(d, 1));
+		EXPECT_EQ(0, vfio_region_size(d, VFIO_PCI_ROM_REGION_INDEX));
+		EXPECT_EQ(4096, vfio_region_size(d,
+						 VFIO_PCI_CONFIG_REGION_INDEX));
+
+		EXPECT_EQ(0, vfio_irq_count(d, VFIO_PCI_INTX_IRQ_INDEX));
+		EXPECT_EQ(0, vfio_irq_count(d, VFIO_PCI_MSI_IRQ_INDEX));
+		EXPECT_LT(0, vfio_irq_count(d, VFIO_PCI_MSIX_IRQ_INDEX));
+		EXPECT_EQ(1, vfio_irq_count(d, VFIO_PCI_REQ_IRQ_INDEX));
+		ASSERT_EQ(0, vfio_irq_info(d, VFIO_PCI_MSIX_IRQ_INDEX, &irq));
+		EXPECT_TRUE(irq.flags & VFIO_IRQ_INFO_EVENTFD);
+	}
+}
+
+/* VF registers that the specification leaves empty are filled in. */
+TEST_F(vf, header)
+{
+	const struct vfio_dev *d = &self->vf[0];
+	uint32_t low;
+
+	EXPECT_EQ(vfio_cfg_read16(&self->pf, PCI_VENDOR_ID),
+		  vfio_cfg_read16(d, PCI_VENDOR_ID));
+	EXPECT_EQ(0x0010, vfio_cfg_read16(d, PCI_DEVICE_ID));
+	EXPECT_EQ(0x00101b36, vfio_cfg_read32(d, PCI_VENDOR_ID));
+	EXPECT_EQ(vfio_cfg_read32(&self->pf, PCI_CLASS_REVISION),
+		  vfio_cfg_read32(d, PCI_CLASS_REVISION));
+	EXPECT_EQ(0, vfio_cfg_read8(d, PCI_INTERRUPT_PIN));
+	EXPECT_EQ(0, vfio_cfg_write16(d, PCI_VENDOR_ID, 0x1234));
+	EXPECT_EQ(0x1b36, vfio_cfg_read16(d, PCI_VENDOR_ID));
+
+	/* A BAR can be sized, and keeps what is written. */
+	low = vfio_cfg_read32(d, PCI_BASE_ADDRESS_0);
+	EXPECT_EQ(PCI_BASE_ADDRESS_MEM_TYPE_64,
+		  low & PCI_BASE_ADDRESS_MEM_TYPE_MASK);
+	ASSERT_EQ(0, vfio_cfg_write32(d, PCI_BASE_ADDRESS_0, 0xffffffff));
+	EXPECT_EQ(0xffffc000, vfio_cfg_read32(d, PCI_BASE_ADDRESS_0) &
+			      PCI_BASE_ADDRESS_MEM_MASK);
+	ASSERT_EQ(0, vfio_cfg_write32(d, PCI_BASE_ADDRESS_0, 0x12345678));
+	EXPECT_EQ(0x12344000, vfio_cfg_read32(d, PCI_BASE_ADDRESS_0) &
+			      PCI_BASE_ADDRESS_MEM_MASK);
+	ASSERT_EQ(0, vfio_cfg_write32(d, PCI_BASE_ADDRESS_0, low));
+	ASSERT_EQ(0, vfio_cfg_write32(d, PCI_BASE_ADDRESS_2, 0xffffffff));
+	EXPECT_EQ(0, vfio_cfg_read32(d, PCI_BASE_ADDRESS_2));
+
+	/* VFs have no SR-IOV capability, and their PF hides none of it. */
+	EXPECT_EQ(0, vfio_cfg_ecap(d, PCI_EXT_CAP_ID_SRIOV));
+	EXPECT_NE(0, vfio_cfg_cap(d, PCI_CAP_ID_EXP));
+	EXPECT_NE(0, vfio_cfg_cap(d, PCI_CAP_ID_MSIX));
+}
+
+/* What a PF shows of its VFs is not to be turned on and off by its user. */
+TEST_F(vf, sriov_capability)
+{
+	int cap = vfio_cfg_ecap(&self->pf, PCI_EXT_CAP_ID_SRIOV);
+	uint32_t before, after;
+
+	if (!cap)
+		return;
+	before = vfio_cfg_read32(&self->pf, cap + PCI_SRIOV_CTRL);
+	vfio_cfg_write16(&self->pf, cap + PCI_SRIOV_CTRL, 0);
+	after = vfio_cfg_read32(&self->pf, cap + PCI_SRIOV_CTRL);
+	EXPECT_EQ(before, after);
+	EXPECT_EQ(2, vfio_sriov_get(self->pf.bdf));
+}
+
+/*
+ * Hardware has no COMMAND.Memory for a VF. It keeps what is written and is on
+ * at first, so that no user need know; reads and mappings are never refused.
+ */
+TEST_F(vf, memory_enable)
+{
+	const struct vfio_dev *d = &self->vf[0];
+	uint32_t value;
+	uint8_t *map;
+	void *p;
+	int i;
+
+	ASSERT_EQ(0, vfio_region_mmap(d, 0, 0, 0x4000, &p));
+	map = p;
+	EXPECT_TRUE(vfio_cfg_read16(d, PCI_COMMAND) & PCI_COMMAND_MEMORY);
+	for (i = 0; i < 4; i++) {
+		ASSERT_EQ(0, vfio_cfg_memory(d, i & 1));
+		EXPECT_EQ(i & 1 ? PCI_COMMAND_MEMORY : 0,
+			  vfio_cfg_read16(d, PCI_COMMAND) & PCI_COMMAND_MEMORY);
+		EXPECT_EQ(4, vfio_region_read(d, 0, NVME_CSTS, &value, 4));
+		EXPECT_EQ(0, vfio_try_load32(map + NVME_CSTS, &value));
+		if (i & 1)
+			EXPECT_EQ(NVME_CSTS_CFS, value);
+	}
+	munmap(p, 0x4000);
+}
+
+TEST_F(vf, resets)
+{
+	const struct vfio_dev *d = &self->vf[0];
+	uint32_t value = 0;
+
+	EXPECT_EQ(0, vfio_reset(d));
+	EXPECT_EQ(4, vfio_region_read(d, 0, NVME_CSTS, &value, 4));
+	EXPECT_EQ(NVME_CSTS_CFS, value);
+	EXPECT_EQ(0, vfio_cfg_flr(d));
+	EXPECT_EQ(4, vfio_region_read(d, 0, NVME_CSTS, &value, 4));
+	EXPECT_EQ(NVME_CSTS_CFS, value);
+	EXPECT_EQ(0x1b36, vfio_cfg_read16(d, PCI_VENDOR_ID));
+	EXPECT_NE(0, vfio_cfg_cap(d, PCI_CAP_ID_MSIX));
+}
+
+TEST_F(vf, msix)
+{
+	int32_t fds[64];
+	uint64_t n;
+	int i, j, k;
+
+	for (i = 0; i < 2; i++) {
+		const struct vfio_dev *d = &self->vf[i];
+		int count = vfio_irq_count(d, VFIO_PCI_MSIX_IRQ_INDEX);
+
+		ASSERT_LT(0, count);
+		ASSERT_GE(64, count);
+		for (j = 0; j < count; j++) {
+			fds[j] = vfio_eventfd();
+			ASSERT_LE(0, fds[j]);
+		}
+		EXPECT_EQ(-EINVAL, vfio_irq_eventfds(d, VFIO_PCI_MSIX_IRQ_INDEX,
+						     0, count + 1, fds));
+		ASSERT_EQ(0, vfio_irq_eventfds(d, VFIO_PCI_MSIX_IRQ_INDEX, 0,
+					       count, fds));
+		EXPECT_LE(count, vfio_interrupt_lines(d->bdf));
+		for (j = 0; j < count; j++) {
+			ASSERT_EQ(0, vfio_irq_trigger(d,
+						      VFIO_PCI_MSIX_IRQ_INDEX,
+						      j, 1));
+			for (k = 0; k < count; k++) {
+				n = vfio_eventfd_drain(fds[k]);
+				EXPECT_EQ(j == k, n);
+			}
+		}
+		EXPECT_EQ(0, vfio_irq_disable(d, VFIO_PCI_MSIX_IRQ_INDEX));
+		EXPECT_EQ(0, vfio_interrupt_lines(d->bdf));
+		EXPECT_EQ(-EINVAL, vfio_irq_eventfd(d, VFIO_PCI_INTX_IRQ_INDEX,
+						    0, fds[0]));
+		for (j = 0; j < count; j++)
+			close(fds[j]);
+	}
+}
+
+/* One VF goes without the other. */
+TEST_F(vf, unbind_one)
+{
+	struct vfio_dev *d = &self->vf[0];
+	uint32_t value;
+
+	vfio_dev_close(d);
+	ASSERT_EQ(0, vfio_pci_unbind(d->bdf));
+	EXPECT_TRUE(vfio_pci_is_there(d->bdf));
+	EXPECT_EQ(4, vfio_region_read(&self->vf[1], 0, NVME_CSTS, &value, 4));
+	EXPECT_EQ(NVME_CSTS_CFS, value);
+	EXPECT_EQ(-EACCES, vfio_token_open(d, d->bdf, NULL));
+	EXPECT_EQ(0, vfio_token_open(d, d->bdf, token));
+}
+
+/* A bus reset would hit the PF and all its VFs: all are listed. */
+TEST_F(vf, hot_reset)
+{
+	struct {
+		struct vfio_pci_hot_reset_info head;
+		struct vfio_pci_dependent_device devices[8];
+	} arg = { .head.argsz = sizeof(arg) };
+	int32_t groups[3] = {
+		self->vf[0].group, self->vf[1].group, self->pf.group,
+	};
+	unsigned int seen = 0, i;
+	uint32_t value;
+
+	ASSERT_EQ(0, vfio_ioctl(self->vf[0].device,
+				VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, &arg));
+	ASSERT_EQ(3, arg.head.count);
+	for (i = 0; i < arg.head.count; i++) {
+		EXPECT_EQ(i, arg.devices[i].devfn);
+		seen |= (arg.devices[i].group_id == self->pf.group_id) |
+			(arg.devices[i].group_id == self->vf[0].group_id) << 1 |
+			(arg.devices[i].group_id == self->vf[1].group_id) << 2;
+	}
+	EXPECT_EQ(7, seen);
+
+	/* All of their groups, or nothing. */
+	EXPECT_EQ(-EINVAL, vfio_hot_reset(self->vf[0].device, groups, 1));
+	EXPECT_EQ(-EINVAL, vfio_hot_reset(self->vf[0].device, groups, 2));
+	EXPECT_EQ(-EINVAL, vfio_hot_reset(self->pf.device, groups + 1, 2));
+	EXPECT_EQ(4, vfio_region_read(&self->vf[0], 0, NVME_CSTS, &value, 4));
+	EXPECT_EQ(NVME_CSTS_CFS, value);
+}
+
+TEST_HARNESS_MAIN
