@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The project's commands. `make` alone tells them.
 .DEFAULT_GOAL := help
-.PHONY: help setup modules intree selftests test-modules run test check-style clean
+.PHONY: help setup modules intree selftests test-modules debug run test test-debug compare bench clients \
+	check-variants check-style dkms clean
 
 help:
 	@echo 'make run          an NVMe controller driven from user space through our modules'
 	@echo 'make test         all tests, in virtual machines; SUITES="a b" runs only those'
+	@echo 'make compare      what devices show through the stock modules and through ours'
+	@echo 'make clients      a virtual machine in the virtual machine, and DPDK: stock and ours'
+	@echo 'make bench        what operations cost, stock and ours, in instructions'
 	@echo
 	@echo 'make setup        installs what is missing (as root); the others do it themselves'
 	@echo 'make modules      builds the modules against the packaged headers: build/modules'
 	@echo 'make intree       compiles drivers/vfio in the base kernel tree: build/intree'
 	@echo 'make selftests    builds tools/testing/selftests/vfio: build/selftests'
 	@echo 'make test-modules builds the modules that tests load: build/test-modules'
+	@echo 'make test-debug   the tests on a kernel that looks for mistakes (much slower)'
+	@echo 'make debug        builds that kernel: build/debug'
+	@echo 'make check-variants  compiles the base kernel'\''s users of our headers, on four architectures'
 	@echo 'make check-style  checkpatch and sparse'
+	@echo 'make dkms         installs the modules for this machine with DKMS'
 	@echo 'make clean        removes build/'
 	@echo
 	@echo 'lab/vm --help     runs any command in a virtual machine'
@@ -32,6 +40,9 @@ selftests: setup
 test-modules: modules
 	@lab/build-test-modules
 
+debug: setup
+	@lab/build-debug
+
 build/demo: lab/demo.c include/uapi/linux/vfio.h | setup
 	@$(CC) -O2 -Wall -Wextra -Werror -isystem include/uapi -o $@ $<
 
@@ -39,10 +50,31 @@ run: modules build/demo
 	@lab/vm --device nvme --timeout 120 -- lab/run-demo build/demo
 
 test: modules selftests test-modules build/demo
-	@lab/test $(SUITES)
+	@lab/test --kernel debian $(SUITES)
+
+test-debug: selftests debug
+	@lab/test --kernel debug $(SUITES)
+
+compare: modules
+	@lab/compare
+
+bench: modules selftests
+	@lab/setup bench
+	@lab/bench
+
+clients: modules
+	@lab/setup clients
+	@lab/clients
+
+check-variants: setup
+	@lab/setup variants
+	@lab/check-variants
 
 check-style: setup
 	@lab/check-style
+
+dkms:
+	@packaging/dkms/install
 
 clean:
 	rm -rf build

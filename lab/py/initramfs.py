@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Builds the initramfs: busybox, the modules that it takes to mount the host's
-root file system, and guest/init. Cached by what goes into it."""
+"""Builds an initramfs: busybox, some modules and a script that becomes /init. Cached by
+what goes into it."""
 
 import hashlib
 import os
@@ -10,6 +10,7 @@ import subprocess
 
 from .elf import ModuleFile
 
+# What it takes to mount the host's root file system.
 MODULES = ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay"]
 
 
@@ -26,10 +27,10 @@ def _cpio(members):
     return bytes(out)
 
 
-def _modules(version, root):
+def _modules(version, root, names):
     """Files of the modules and of all they need, in loading order."""
     files = {}
-    for module in MODULES:
+    for module in names:
         shown = subprocess.run(
             ["/sbin/modprobe", "-d", str(root), "-S", version, "--show-depends", module],
             check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -40,10 +41,10 @@ def _modules(version, root):
     return list(files)
 
 
-def build(cache, version, root, init):
+def build(cache, version, root, init, names=MODULES):
     """Returns the path of the initramfs for a kernel; cache is a directory."""
     busybox = pathlib.Path("/bin/busybox")
-    modules = _modules(version, root)
+    modules = _modules(version, root, names)
     key = hashlib.sha256(pathlib.Path(__file__).read_bytes())
     for file in [busybox, init, *modules]:
         info = os.stat(file)
