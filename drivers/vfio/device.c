@@ -56,7 +56,6 @@ static int vfio_device_init(struct vfio_device *device, struct device *dev,
 	device->dev = dev;
 	device->ops = ops;
 	init_completion(&device->comp);
-	INIT_LIST_HEAD(&device->peers);
 
 	ret = vfio_device_inode_get(device);
 	if (ret)

@@ -59,7 +59,6 @@ err_kvm:
 
 static void vfio_device_last_close(struct vfio_device *device)
 {
-	vfio_device_detach_peers(device);
 	if (device->ops->close_device)
 		device->ops->close_device(device);
 	vfio_container_unuse(device);

@@ -9,18 +9,20 @@
  *
  * A struct vfio_peer is such a mapping. Its maker, the back end, owns it and
  * knows how to make and remove the translation (struct vfio_peer_ops); the
- * driver of the device says when (struct vfio_peer_host_ops): it calls map()
- * when the memory can be reached and unmap() before it cannot.
+ * driver of the device says when (struct vfio_peer_host): it calls map() when
+ * the memory can be reached and unmap() before it cannot. A driver's memory is
+ * known by the operations of its VMAs.
  *
  * A peer does not keep the device open, and not even its driver loaded: at the
- * last close the core detaches all peers of the device for good. Who comes
- * first, that or the back end's own detach, is settled by vfio_peers_lock,
- * which covers vfio_device.peers and vfio_peer.device.
+ * last close the driver has all peers of the device detached for good. Who
+ * comes first, that or the back end's own detach, is settled by
+ * vfio_peers_lock, which covers vfio_peer.device and membership in the driver's
+ * list.
  *
  * Locks: dev_set->lock (last close) and the back end's locks (attach, detach)
  * are outside vfio_peers_lock, the driver's lock of its memory is inside it,
  * and what map() and unmap() take is inside that. A driver that takes its
- * memory away holds only its own lock.
+ * memory away holds only its own lock. vfio_peer_hosts_lock is innermost.
  */
 #include <linux/mm.h>
 
@@ -28,34 +30,63 @@
 
 static DEFINE_MUTEX(vfio_peers_lock);
 
-static const struct vfio_peer_host_ops *
-vfio_peer_host_ops_of(struct vm_area_struct *vma, struct vfio_device **device)
-{
-	*device = vma->vm_file ? vfio_device_from_file(vma->vm_file) : NULL;
+static LIST_HEAD(vfio_peer_hosts);
+static DEFINE_SPINLOCK(vfio_peer_hosts_lock);
 
-	return *device ? (*device)->peer_host_ops : NULL;
+/**
+ * vfio_peer_register_host - let the memory of a driver's devices be found
+ * @host: lives until it is unregistered
+ *
+ * Context: process; before any device of the driver can be mapped.
+ */
+void vfio_peer_register_host(struct vfio_peer_host *host)
+{
+	spin_lock(&vfio_peer_hosts_lock);
+	list_add(&host->next, &vfio_peer_hosts);
+	spin_unlock(&vfio_peer_hosts_lock);
 }
+EXPORT_SYMBOL_GPL(vfio_peer_register_host);
+
+/**
+ * vfio_peer_unregister_host - undo vfio_peer_register_host()
+ * @host: registered; no device of the driver is open
+ */
+void vfio_peer_unregister_host(struct vfio_peer_host *host)
+{
+	spin_lock(&vfio_peer_hosts_lock);
+	list_del(&host->next);
+	spin_unlock(&vfio_peer_hosts_lock);
+}
+EXPORT_SYMBOL_GPL(vfio_peer_unregister_host);
 
 /**
  * vfio_peer_vma - is this the memory of a device that can tell when it goes?
+ * @peer: its host is set to whose it is
  * @vma: where a user wants to map something from
  *
  * Context: mmap_lock is held.
  */
-bool vfio_peer_vma(struct vm_area_struct *vma)
+bool vfio_peer_vma(struct vfio_peer *peer, struct vm_area_struct *vma)
 {
-	const struct vfio_peer_host_ops *ops;
-	struct vfio_device *device;
+	struct vfio_peer_host *host;
 
-	ops = vfio_peer_host_ops_of(vma, &device);
-	return ops && ops->owns_vma(device, vma);
+	if (!vma->vm_file || !vfio_device_from_file(vma->vm_file))
+		return false;
+
+	peer->host = NULL;
+	spin_lock(&vfio_peer_hosts_lock);
+	list_for_each_entry(host, &vfio_peer_hosts, next)
+		if (host->vm_ops == vma->vm_ops)
+			peer->host = host;
+	spin_unlock(&vfio_peer_hosts_lock);
+	return peer->host;
 }
 EXPORT_SYMBOL_GPL(vfio_peer_vma);
 
 /**
  * vfio_peer_attach - map a part of a device file, as long as its memory is there
  * @peer: ops, offset and size are set
- * @file: file of a VMA for which vfio_peer_vma() was true, referenced by the
+ * @file: of the VMA for which vfio_peer_vma() was true, referenced by the
  *	caller until this returns
  *
  * Return: 0 with the translation made; -EFAULT where the memory is not there;
@@ -68,7 +99,7 @@ int vfio_peer_attach(struct vfio_peer *peer, struct file *file)
 	int ret;
 
 	mutex_lock(&vfio_peers_lock);
-	ret = device->peer_host_ops->attach(device, peer);
+	ret = peer->host->attach(device, peer);
 	if (!ret)
 		peer->device = device;
 	mutex_unlock(&vfio_peers_lock);
@@ -78,10 +109,8 @@ EXPORT_SYMBOL_GPL(vfio_peer_attach);
 
 static void vfio_peer_detach_locked(struct vfio_peer *peer)
 {
-	struct vfio_device *device = peer->device;
-
 	lockdep_assert_held(&vfio_peers_lock);
-	device->peer_host_ops->detach(device, peer);
+	peer->host->detach(peer->device, peer);
 	peer->device = NULL;
 }
 
@@ -100,13 +129,20 @@ void vfio_peer_detach(struct vfio_peer *peer)
 }
 EXPORT_SYMBOL_GPL(vfio_peer_detach);
 
-/* Last close: nobody else's DMA reaches the device any more. */
-void vfio_device_detach_peers(struct vfio_device *device)
+/**
+ * vfio_peers_detach - nobody else's DMA reaches the device any more
+ * @peers: the driver's list of the device's peers, empty afterwards
+ *
+ * Context: may sleep; last close, in close_device. The driver's lock of its
+ * memory is not held.
+ */
+void vfio_peers_detach(struct list_head *peers)
 {
 	struct vfio_peer *peer, *next;
 
 	mutex_lock(&vfio_peers_lock);
-	list_for_each_entry_safe(peer, next, &device->peers, next)
+	list_for_each_entry_safe(peer, next, peers, next)
 		vfio_peer_detach_locked(peer);
 	mutex_unlock(&vfio_peers_lock);
 }
+EXPORT_SYMBOL_GPL(vfio_peers_detach);

@@ -111,7 +111,7 @@ static struct file *type1_peer_lookup(struct type1_dma *dma, unsigned long addr,
 		return ERR_PTR(-EINTR);
 	addr = untagged_addr_remote(mm, addr);
 	vma = vma_lookup(mm, addr);
-	if (!vma || !(vma->vm_flags & VM_PFNMAP) || !vfio_peer_vma(vma))
+	if (!vma || !(vma->vm_flags & VM_PFNMAP) || !vfio_peer_vma(peer, vma))
 		goto unlock;
 	if ((vma->vm_flags & need) != need) {
 		file = ERR_PTR(-EFAULT);

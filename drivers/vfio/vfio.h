@@ -266,7 +266,4 @@ static inline void vfio_device_debugfs_remove(struct vfio_device *device)
 }
 #endif
 
-/* peer.c */
-void vfio_device_detach_peers(struct vfio_device *device);
-
 #endif /* DRIVERS_VFIO_VFIO_H */

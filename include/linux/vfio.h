@@ -24,7 +24,6 @@
 #include <uapi/linux/vfio.h>
 
 struct iommufd_access;
-struct vfio_peer_host_ops;
 struct iommufd_ctx;
 struct iommufd_device;
 struct kvm;
@@ -103,15 +102,12 @@ struct vfio_device {
 #ifdef CONFIG_DEBUG_FS
 	struct dentry				*debug_root;
 #endif
-	/* Set by the driver before it registers; NULL where it has none. */
-	const struct vfio_peer_host_ops		*peer_host_ops;
-	/* Under the core's lock of peers and the driver's lock of its memory. */
-	struct list_head			peers;
 };
 
 /**
  * struct vfio_peer - a part of a device file in an I/O address space
- * @next: in the device's list of peers
+ * @next: in the driver's list of the device's peers
+ * @host: whose memory it is, set by vfio_peer_vma()
  * @device: the device, NULL once it has ended this; the core's
  * @ops: the maker's
  * @offset: in the device file, in bytes, page-aligned
@@ -121,6 +117,7 @@ struct vfio_device {
  */
 struct vfio_peer {
 	struct list_head			next;
+	const struct vfio_peer_host		*host;
 	struct vfio_device			*device;
 	const struct vfio_peer_ops		*ops;
 	loff_t					offset;
@@ -143,19 +140,18 @@ struct vfio_peer_ops {
 };
 
 /**
- * struct vfio_peer_host_ops - how a driver lets others DMA to its device
- * @owns_vma: is this VMA of the device's file one of memory that @attach knows?
- *	Called under mmap_lock
+ * struct vfio_peer_host - a driver that lets others DMA to its devices' memory
+ * @next: in the core's list of them
+ * @vm_ops: what the VMAs have that @attach knows
  * @attach: call map() now, and unmap() and map() whenever the memory goes and
  *	comes; -EFAULT if it is not there now
  * @detach: call unmap() if the memory is there, and nothing any more
  *
- * attach and detach may sleep, run under the core's lock of peers, and keep the
- * device's list of peers.
+ * attach and detach may sleep, and run under the core's lock of peers.
  */
-struct vfio_peer_host_ops {
-	bool (*owns_vma)(struct vfio_device *device,
-			 struct vm_area_struct *vma);
+struct vfio_peer_host {
+	struct list_head next;
+	const struct vm_operations_struct *vm_ops;
 	int (*attach)(struct vfio_device *device, struct vfio_peer *peer);
 	void (*detach)(struct vfio_device *device, struct vfio_peer *peer);
 };
@@ -317,7 +313,10 @@ vfio_find_device_in_devset(struct vfio_device_set *dev_set,
 
 /* ---- Mappings ---- */
 
-bool vfio_peer_vma(struct vm_area_struct *vma);
+void vfio_peer_register_host(struct vfio_peer_host *host);
+void vfio_peer_unregister_host(struct vfio_peer_host *host);
+void vfio_peers_detach(struct list_head *peers);
+bool vfio_peer_vma(struct vfio_peer *peer, struct vm_area_struct *vma);
 int vfio_peer_attach(struct vfio_peer *peer, struct file *file);
 void vfio_peer_detach(struct vfio_peer *peer);
 

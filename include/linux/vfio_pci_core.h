@@ -140,6 +140,7 @@ struct vfio_pci_region {
  * @gate_holds: reasons to stay closed that no register shows; as @gate_open
  * @gate_cause: why the gate was closed last; as @gate_open
  * @gate_closed_at: when, or 0 where nobody traces it; as @gate_open
+ * @peers: struct vfio_peer: BARs mapped for other devices' DMA
  * @io_buffer: spare buffer for read() and write(), exchanged atomically
  * @barmap_lock: see at the field
  */
@@ -201,6 +202,7 @@ struct vfio_pci_core_device {
 	u8				gate_holds;
 	u8				gate_cause;
 	ktime_t				gate_closed_at;
+	struct list_head		peers;
 	void				*io_buffer;
 	struct mutex			barmap_lock;	/* filling of barmap[] */
 };

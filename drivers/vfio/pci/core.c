@@ -90,13 +90,13 @@ int vfio_pci_core_init_dev(struct vfio_device *core_vdev)
 	vdev->irq_type = VFIO_PCI_NUM_IRQS;
 	vdev->disable_idle_d3 = vfio_pci_idle_d3_disabled();
 	vdev->gate_holds = VFIO_PCI_HOLD_NOT_OPEN;
-	core_vdev->peer_host_ops = &vfio_pci_peer_host_ops;
 	mutex_init(&vdev->igate);
 	mutex_init(&vdev->ioeventfds_lock);
 	mutex_init(&vdev->barmap_lock);
 	spin_lock_init(&vdev->irqlock);
 	init_rwsem(&vdev->memory_lock);
 	INIT_LIST_HEAD(&vdev->dummy_resources_list);
+	INIT_LIST_HEAD(&vdev->peers);
 	INIT_LIST_HEAD(&vdev->ioeventfds_list);
 	INIT_LIST_HEAD(&vdev->sriov_pfs_item);
 	xa_init(&vdev->ctx);
@@ -555,11 +555,16 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_err_handlers);
 
 static int __init vfio_pci_core_module_init(void)
 {
-	return vfio_pci_config_module_init();
+	int ret = vfio_pci_config_module_init();
+
+	if (!ret)
+		vfio_peer_register_host(&vfio_pci_peer_host);
+	return ret;
 }
 
 static void __exit vfio_pci_core_module_exit(void)
 {
+	vfio_peer_unregister_host(&vfio_pci_peer_host);
 	vfio_pci_irqs_module_exit();
 	vfio_pci_config_module_exit();
 }

@@ -245,15 +245,10 @@ static vm_fault_t vfio_pci_fault(struct vm_fault *vmf)
 	return vfio_pci_huge_fault(vmf, 0);
 }
 
-static const struct vm_operations_struct vfio_pci_mmap_ops = {
+const struct vm_operations_struct vfio_pci_mmap_ops = {
 	.fault = vfio_pci_fault,
 	.huge_fault = vfio_pci_huge_fault,
 };
-
-bool vfio_pci_is_bar_vma(struct vm_area_struct *vma)
-{
-	return vma->vm_ops == &vfio_pci_mmap_ops;
-}
 
 static int vfio_pci_mmap_bar(struct vfio_pci_core_device *vdev,
 			     unsigned int bar, struct vm_area_struct *vma)

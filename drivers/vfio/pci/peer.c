@@ -10,13 +10,6 @@
 
 #include "vfio_pci_priv.h"
 
-/* A variant driver may map a region with operations of its own. */
-static bool vfio_pci_peer_owns_vma(struct vfio_device *core_vdev,
-				   struct vm_area_struct *vma)
-{
-	return vfio_pci_is_bar_vma(vma);
-}
-
 static int vfio_pci_peer_map(struct vfio_pci_core_device *vdev,
 			     struct vfio_peer *peer)
 {
@@ -38,7 +31,7 @@ static int vfio_pci_peer_attach(struct vfio_device *core_vdev,
 	if (vfio_pci_gate_admits_maps(vdev))
 		ret = vfio_pci_peer_map(vdev, peer);
 	if (!ret)
-		list_add_tail(&peer->next, &core_vdev->peers);
+		list_add_tail(&peer->next, &vdev->peers);
 	up_write(&vdev->memory_lock);
 	return ret;
 }
@@ -56,8 +49,9 @@ static void vfio_pci_peer_detach(struct vfio_device *core_vdev,
 	up_write(&vdev->memory_lock);
 }
 
-const struct vfio_peer_host_ops vfio_pci_peer_host_ops = {
-	.owns_vma = vfio_pci_peer_owns_vma,
+/* A variant driver may map a region with operations of its own. */
+struct vfio_peer_host vfio_pci_peer_host = {
+	.vm_ops = &vfio_pci_mmap_ops,
 	.attach = vfio_pci_peer_attach,
 	.detach = vfio_pci_peer_detach,
 };
@@ -68,7 +62,7 @@ void vfio_pci_peers_unmap(struct vfio_pci_core_device *vdev)
 	struct vfio_peer *peer;
 
 	lockdep_assert_held_write(&vdev->memory_lock);
-	list_for_each_entry(peer, &vdev->vdev.peers, next)
+	list_for_each_entry(peer, &vdev->peers, next)
 		peer->ops->unmap(peer);
 }
 
@@ -83,7 +77,7 @@ void vfio_pci_peers_map(struct vfio_pci_core_device *vdev)
 	int ret;
 
 	lockdep_assert_held_write(&vdev->memory_lock);
-	list_for_each_entry(peer, &vdev->vdev.peers, next) {
+	list_for_each_entry(peer, &vdev->peers, next) {
 		ret = vfio_pci_peer_map(vdev, peer);
 		if (ret)
 			dev_warn_ratelimited(&vdev->pdev->dev,

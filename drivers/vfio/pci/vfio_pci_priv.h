@@ -55,10 +55,10 @@ void vfio_pci_gate_restore_decode(struct vfio_pci_core_device *vdev, u16 cmd)
 void vfio_pci_mmap_probe(struct vfio_pci_core_device *vdev);
 void vfio_pci_mmap_release(struct vfio_pci_core_device *vdev);
 void vfio_pci_zap_bars(struct vfio_pci_core_device *vdev);
-bool vfio_pci_is_bar_vma(struct vm_area_struct *vma);
+extern const struct vm_operations_struct vfio_pci_mmap_ops;
 
 /* peer.c */
-extern const struct vfio_peer_host_ops vfio_pci_peer_host_ops;
+extern struct vfio_peer_host vfio_pci_peer_host;
 void vfio_pci_peers_unmap(struct vfio_pci_core_device *vdev);
 void vfio_pci_peers_map(struct vfio_pci_core_device *vdev);
 
