@@ -225,4 +225,8 @@ uint64_t vfio_now_ms(void);
 	ASSERT_EQ(0, vfio_pci_bind_group(__bind_bdf));			\
 } while (0)
 
+/* For the harness: a kernel that checks itself, in an emulator, is slow. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 300
+
 #endif
