@@ -38,14 +38,10 @@ void record_config_reads(struct device *d)
 		       register_name(d, pos));
 }
 
-/*
- * What the patterns leave alone, because the machine would not survive it or would
- * not be the same afterwards; each is written on purpose elsewhere. None is known to
- * be needed for a whole device: entries are registers.
- */
+/* What the patterns leave alone; it is written on purpose elsewhere. */
 static const struct skip {
 	const char *reg;
-	int width;	/* 0: any */
+	int width;
 	const char *why;
 } skips[] = {
 	{ "exp+8", 4, "starts a function level reset: record_express()" },
@@ -58,7 +54,7 @@ static int skipped(const char *reg, int width)
 	const struct skip *s;
 
 	for (s = skips; s < skips + COUNT(skips); s++)
-		if (!strcmp(s->reg, reg) && (!s->width || s->width == width))
+		if (!strcmp(s->reg, reg) && s->width == width)
 			return 1;
 	return 0;
 }
