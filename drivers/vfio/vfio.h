@@ -72,17 +72,17 @@ struct vfio_group {
 	enum vfio_group_type type;
 	unsigned int nr_devices;
 
-	struct mutex device_lock;
+	struct mutex device_lock;	/* the list */
 	struct list_head device_list;
 
-	struct mutex lock;
+	struct mutex lock;		/* what follows */
 	struct iommu_group *iommu_group;
 	struct vfio_container *container;
 	struct list_head container_next;
 	unsigned int nr_open;
 	struct file *file;
 
-	spinlock_t kvm_lock;
+	spinlock_t kvm_lock;		/* kvm */
 	struct kvm *kvm;
 };
 

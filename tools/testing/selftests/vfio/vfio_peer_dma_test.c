@@ -345,7 +345,7 @@ TEST_F(peer, removed)
 {
 	char bdf[VFIO_BDF_LEN];
 
-	strcpy(bdf, self->peer.bdf);
+	memcpy(bdf, self->peer.bdf, sizeof(bdf));
 	ASSERT_EQ(0, munmap(self->bar, self->size));
 	vfio_dev_close(&self->peer);
 	ASSERT_EQ(0, vfio_pci_attr_write(bdf, "remove", "1"));
