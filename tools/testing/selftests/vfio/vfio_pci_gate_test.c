@@ -5,6 +5,7 @@
  * again through the mappings they have.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 
 #include "../kselftest_harness.h"
 #include "vfio_gate.h"
+#include "vfio_pci_overlay.h"
 #include "vfio_variants.h"
 
 #define VFIO_VIRTIO_NET	"1af4:1041"
@@ -264,6 +266,98 @@ TEST_F_TIMEOUT(gate, readers_in_a_hurry, 120)
 			ASSERT_EQ(0, variant->open(&self->d, self->efd));
 	}
 	ASSERT_EQ(0, vfio_readers_see(self->readers, EVERYONE, true));
+}
+
+/*
+ * A conventional device whose Advanced Features capability resets it: an edu
+ * that is made to look like one. What it does with the reset is not looked at.
+ */
+#define AF_CAP		0xe0
+
+FIXTURE(advanced_features)
+{
+	char bdf[VFIO_BDF_LEN];
+	struct vfio_dev d;
+	struct vfio_readers *readers;
+	struct vfio_trace t;
+};
+
+FIXTURE_VARIANT(advanced_features)
+{
+	uint8_t cap;
+	int resets;
+};
+
+FIXTURE_VARIANT_ADD(advanced_features, resets)
+{
+	PCI_AF_CAP_TP | PCI_AF_CAP_FLR, 1
+};
+
+FIXTURE_VARIANT_ADD(advanced_features, cannot_reset) { PCI_AF_CAP_TP, 0 };
+
+FIXTURE_SETUP(advanced_features)
+{
+	struct vfio_readers params = {
+		.d = &self->d,
+		.bar = edu.bar,
+		.off = edu.off,
+		.woff = edu.woff,
+		.wvalue = edu.wvalue,
+	};
+	uint32_t msi = PCI_CAP_ID_MSI | AF_CAP << 8;
+	uint32_t af = PCI_CAP_ID_AF | PCI_CAP_AF_SIZEOF << 16 |
+		      variant->cap << 24;
+	char set[160];
+
+	if (vfio_pci_resolve(VFIO_EDU, self->bdf) ||
+	    vfio_trace_start(&self->t))
+		SKIP(_exit(KSFT_SKIP), "no edu, or no tracing of vfio_pci");
+	snprintf(set, sizeof(set), "set=%s+40=%x,%s+%x=%x,%s+%x=0", self->bdf,
+		 msi, self->bdf, AF_CAP, af, self->bdf, AF_CAP + PCI_AF_CTRL);
+	if (vfio_overlay_load(set, self->bdf))
+		SKIP(_exit(KSFT_SKIP), "no test_pci_overlay");
+	ASSERT_EQ(0, vfio_dev_open(&self->d, self->bdf, VFIO_TYPE1v2_IOMMU));
+	ASSERT_EQ(AF_CAP, vfio_cfg_cap(&self->d, PCI_CAP_ID_AF));
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+	self->readers = vfio_readers_start(&params);
+	ASSERT_NE(NULL, self->readers);
+	ASSERT_EQ(0, vfio_readers_see(self->readers, EVERYONE, true));
+}
+
+FIXTURE_TEARDOWN(advanced_features)
+{
+	EXPECT_EQ(0, vfio_readers_stop(self->readers));
+	vfio_dev_close(&self->d);
+	vfio_trace_stop(&self->t);
+	EXPECT_EQ(0, vfio_overlay_unload(self->bdf));
+}
+
+TEST_F_TIMEOUT(advanced_features, readers, 120)
+{
+	int i, closed, opened, resets = ROUNDS * variant->resets;
+	char *text, *rest, *line;
+
+	ASSERT_EQ(0, vfio_trace_enable(&self->t, true));
+	for (i = 0; i < ROUNDS; i++) {
+		ASSERT_EQ(0, vfio_cfg_write8(&self->d, AF_CAP + PCI_AF_CTRL,
+					     PCI_AF_CTRL_FLR));
+		EXPECT_EQ(0, vfio_cfg_read8(&self->d, AF_CAP + PCI_AF_CTRL));
+		ASSERT_EQ(0, vfio_readers_see(self->readers, EVERYONE, true));
+	}
+	ASSERT_EQ(0, vfio_trace_enable(&self->t, false));
+
+	text = vfio_trace_read(&self->t);
+	for (rest = text, closed = 0;
+	     (line = vfio_trace_next(&rest, "vfio_pci_gate_close:"));)
+		closed += !!strstr(line, "cause=flr");
+	EXPECT_EQ(resets, closed);
+	free(text);
+	text = vfio_trace_read(&self->t);
+	for (rest = text, opened = 0;
+	     (line = vfio_trace_next(&rest, "vfio_pci_gate_open:"));)
+		opened += !!strstr(line, "cause=flr");
+	EXPECT_EQ(resets, opened);
+	free(text);
 }
 
 /* An error that the platform finds: the device may be cut off and reset. */
