@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The project's commands. `make` alone tells them.
 .DEFAULT_GOAL := help
-.PHONY: help setup modules intree selftests test-modules debug run test test-debug compare bench clients \
+.PHONY: help setup modules intree selftests test-modules debug run test quick compare bench clients \
 	check-variants check-style dkms clean
 
 help:
 	@echo 'make run          an NVMe controller driven from user space through our modules'
-	@echo 'make test         all tests, in virtual machines; SUITES="a b" runs only those'
+	@echo 'make test         all tests, in virtual machines: on Debian'\''s kernel, and on one'
+	@echo '                  that looks for mistakes; SUITES="a b" runs only those'
+	@echo 'make quick        the former only, a few minutes'
 	@echo 'make compare      what devices show through the stock modules and through ours'
 	@echo 'make clients      a virtual machine in the virtual machine, and DPDK: stock and ours'
 	@echo 'make bench        what operations cost, stock and ours, in instructions'
@@ -16,8 +18,7 @@ help:
 	@echo 'make intree       compiles drivers/vfio in the base kernel tree: build/intree'
 	@echo 'make selftests    builds tools/testing/selftests/vfio: build/selftests'
 	@echo 'make test-modules builds the modules that tests load: build/test-modules'
-	@echo 'make test-debug   the tests on a kernel that looks for mistakes (much slower)'
-	@echo 'make debug        builds that kernel: build/debug'
+	@echo 'make debug        builds the kernel that looks for mistakes: build/debug'
 	@echo 'make check-variants  compiles the base kernel'\''s users of our headers, on four architectures'
 	@echo 'make check-style  checkpatch and sparse'
 	@echo 'make dkms         installs the modules for this machine with DKMS'
@@ -49,11 +50,11 @@ build/demo: lab/demo.c include/uapi/linux/vfio.h | setup
 run: modules build/demo
 	@lab/vm --device nvme --timeout 120 -- lab/run-demo build/demo
 
-test: modules selftests test-modules build/demo
-	@lab/test --kernel debian $(SUITES)
+test: modules selftests test-modules build/demo debug
+	@lab/test $(SUITES)
 
-test-debug: selftests debug
-	@lab/test --kernel debug $(SUITES)
+quick: modules selftests test-modules build/demo
+	@lab/test --part debian $(SUITES)
 
 compare: modules
 	@lab/compare
