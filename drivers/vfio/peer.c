@@ -65,6 +65,7 @@ EXPORT_SYMBOL_GPL(vfio_peer_unregister_host);
  * @vma: where a user wants to map something from
  *
  * Context: mmap_lock is held.
+ * Return: true if @vma maps a device file whose device has such memory there.
  */
 bool vfio_peer_vma(struct vfio_peer *peer, struct vm_area_struct *vma)
 {

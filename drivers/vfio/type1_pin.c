@@ -168,7 +168,7 @@ long type1_batch_fill(struct type1_batch *batch, struct type1_dma *dma,
 		mmap_read_unlock(mm);
 	}
 
-	batch->npages = ret > 0 ? ret : 0;
+	batch->npages = max(ret, 0);
 	return ret;
 }
 

@@ -3,10 +3,11 @@
  * The gate in front of a device's memory.
  *
  * A BAR is read and written by CPUs through page tables, by other devices
- * through an IOMMU, and by the kernel for a user: read(), write(), ioeventfd. It answers only while the function
- * decodes memory, is in D0, is not being reset and is still on the bus. An
- * access at any other time ends as a machine check on some platforms and as
- * all ones on the rest, so nobody may be able to make one.
+ * through an IOMMU, and by the kernel for a user: read(), write(), ioeventfd.
+ * It answers only while the function decodes memory, is in D0, is not being
+ * reset and is still on the bus. An access at any other time ends as a machine
+ * check on some platforms and as all ones on the rest, so nobody may be able to
+ * make one.
  *
  * vdev->gate_open says whether the memory is there. It is written under
  * memory_lock held for write and read under memory_lock held for read, by
@@ -175,6 +176,7 @@ void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
  * @vdev: the device
  *
  * Context: memory_lock is held, and the answer is good until it is dropped.
+ * Return: true if the gate is open.
  */
 bool vfio_pci_gate_is_open(struct vfio_pci_core_device *vdev)
 {
@@ -190,6 +192,7 @@ bool vfio_pci_gate_is_open(struct vfio_pci_core_device *vdev)
  * access through a mapping could not, so mappings stay cut off until the exit.
  *
  * Context: memory_lock is held, and the answer is good until it is dropped.
+ * Return: true if the gate is open and the device not in low power.
  */
 bool vfio_pci_gate_admits_maps(struct vfio_pci_core_device *vdev)
 {

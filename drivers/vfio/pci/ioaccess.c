@@ -63,9 +63,9 @@ static void vfio_pci_io_end(struct vfio_pci_core_device *vdev, bool test_mem)
 		up_read(&vdev->memory_lock);
 }
 
-#define VFIO_PCI_IO_ACCESSORS(size, type)				\
+#define VFIO_PCI_IO_ACCESSORS(size)					\
 int vfio_pci_core_ioread##size(struct vfio_pci_core_device *vdev,	\
-			       bool test_mem, type *val,		\
+			       bool test_mem, u##size *val,		\
 			       void __iomem *io)			\
 {									\
 	int ret = vfio_pci_io_begin(vdev, test_mem);			\
@@ -79,7 +79,7 @@ int vfio_pci_core_ioread##size(struct vfio_pci_core_device *vdev,	\
 EXPORT_SYMBOL_GPL(vfio_pci_core_ioread##size);				\
 									\
 int vfio_pci_core_iowrite##size(struct vfio_pci_core_device *vdev,	\
-				bool test_mem, type val,		\
+				bool test_mem, u##size val,		\
 				void __iomem *io)			\
 {									\
 	int ret = vfio_pci_io_begin(vdev, test_mem);			\
@@ -92,10 +92,10 @@ int vfio_pci_core_iowrite##size(struct vfio_pci_core_device *vdev,	\
 }									\
 EXPORT_SYMBOL_GPL(vfio_pci_core_iowrite##size)
 
-VFIO_PCI_IO_ACCESSORS(8, u8);
-VFIO_PCI_IO_ACCESSORS(16, u16);
-VFIO_PCI_IO_ACCESSORS(32, u32);
-VFIO_PCI_IO_ACCESSORS(64, u64);
+VFIO_PCI_IO_ACCESSORS(8);
+VFIO_PCI_IO_ACCESSORS(16);
+VFIO_PCI_IO_ACCESSORS(32);
+VFIO_PCI_IO_ACCESSORS(64);
 
 /*
  * One width's accesses to @run bytes, eight to a round: a BAR may be memory

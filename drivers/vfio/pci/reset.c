@@ -74,8 +74,7 @@ static int vfio_pci_reset_scope_visit(struct pci_dev *pdev, void *data)
  * returned last; other than 0 that ends the walk.
  */
 static int vfio_pci_for_each_affected(struct pci_dev *pdev,
-				      int (*fn)(struct pci_dev *pdev,
-						 void *data),
+				      int (*fn)(struct pci_dev *, void *),
 				      void *data)
 {
 	struct vfio_pci_reset_scope scope = {

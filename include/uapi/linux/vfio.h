@@ -1162,15 +1162,15 @@ struct vfio_device_migration_info {
 
 /* Resuming excludes the others; with saving it spells an error. */
 #define VFIO_DEVICE_STATE_VALID(state) \
-	(state & VFIO_DEVICE_STATE_V1_RESUMING ? \
-	 (state & VFIO_DEVICE_STATE_MASK) == VFIO_DEVICE_STATE_V1_RESUMING : 1)
+	((state) & VFIO_DEVICE_STATE_V1_RESUMING ? \
+	 ((state) & VFIO_DEVICE_STATE_MASK) == VFIO_DEVICE_STATE_V1_RESUMING : 1)
 
 #define VFIO_DEVICE_STATE_IS_ERROR(state) \
-	((state & VFIO_DEVICE_STATE_MASK) == \
+	(((state) & VFIO_DEVICE_STATE_MASK) == \
 	 (VFIO_DEVICE_STATE_V1_SAVING | VFIO_DEVICE_STATE_V1_RESUMING))
 
 #define VFIO_DEVICE_STATE_SET_ERROR(state) \
-	((state & ~VFIO_DEVICE_STATE_MASK) | \
+	(((state) & ~VFIO_DEVICE_STATE_MASK) | \
 	 VFIO_DEVICE_STATE_V1_SAVING | VFIO_DEVICE_STATE_V1_RESUMING)
 
 /*

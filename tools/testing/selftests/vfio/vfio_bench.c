@@ -25,6 +25,7 @@
 
 #include <linux/pci_regs.h>
 
+#include "../kselftest.h"
 #include "lib/vfio_util.h"
 
 #define TRIES		4
@@ -363,7 +364,7 @@ int main(void)
 	if (!buffer)
 		fail("no memory");
 
-	for (i = 0; i < sizeof(operations) / sizeof(operations[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(operations); i++) {
 		measure(&operations[i], cost);
 		print(operations[i].name, cost[0]);
 		print(operations[i].back, cost[1]);

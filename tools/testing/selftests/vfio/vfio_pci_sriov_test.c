@@ -199,7 +199,7 @@ TEST_F(sriov, malformed_tokens)
 	ASSERT_EQ(0, vfio_token_open(&pf, self->pf, token_a));
 	ASSERT_EQ(0, vfio_sriov_make(self->pf, self->vf));
 	ASSERT_EQ(0, vfio_token_open_group(&vf, self->vf[0]));
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		EXPECT_EQ(-EINVAL, vfio_token_try(&vf, bad[i])) TH_LOG("%s", bad[i]);
 		EXPECT_EQ(-EINVAL, vfio_token_try(&pf, bad[i])) TH_LOG("%s", bad[i]);
 	}
