@@ -164,17 +164,18 @@ struct vfio_peer_host {
  * @release: the last reference is gone: free what @init and the driver made,
  *	not the structure itself. Optional, process context
  * @bind_iommufd: tie the device to an iommufd and store its ID there. Like the
- *	next three under dev_set->lock, and for most drivers one of the
- *	vfio_iommufd_physical_ or vfio_iommufd_emulated_ functions
+ *	next three under dev_set->lock, and for most drivers
+ *	vfio_iommufd_physical_bind() or vfio_iommufd_emulated_bind() and the
+ *	functions that go with it
  * @unbind_iommufd: undo @bind_iommufd, and @attach_ioas if it still holds
- * @attach_ioas: let DMA go through the address space or page table *pt_id of
+ * @attach_ioas: let DMA go through the address space or page table ``*pt_id`` of
  *	that iommufd, and store what was attached
  * @detach_ioas: undo @attach_ioas
  * @open_device: somebody opened the device that nobody had open: make it
  *	usable. Under dev_set->lock, may sleep. Optional
  * @close_device: the last file is gone: stop DMA and interrupts, and forget
  *	what the user set up. Under dev_set->lock, may sleep. Optional
- * @read: pread() of a region; may be short, moves *ppos
+ * @read: pread() of a region; may be short, moves ``*ppos``
  * @write: pwrite() of a region, likewise
  * @ioctl: every request of a device file that the core does not answer itself.
  *	-ENOTTY for unknown ones

@@ -45,7 +45,7 @@ struct vfio_pci_eventfd {
 
 /**
  * struct vfio_pci_regops - a region that a driver adds to the fixed ones
- * @rw: read or write it; may be short, moves *ppos
+ * @rw: read or write it; may be short, moves ``*ppos``
  * @release: last close: free what belongs to it
  * @mmap: map it; optional
  * @add_capability: add to the answer of VFIO_DEVICE_GET_REGION_INFO; optional
