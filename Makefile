@@ -2,7 +2,7 @@
 # The project's commands. `make` alone tells them.
 .DEFAULT_GOAL := help
 .PHONY: help setup modules intree selftests test-modules debug run test quick compare bench clients \
-	check-variants check-style dkms clean
+	check check-style check-variants dkms clean
 
 help:
 	@echo 'make run          an NVMe controller driven from user space through our modules'
@@ -19,8 +19,9 @@ help:
 	@echo 'make selftests    builds tools/testing/selftests/vfio: build/selftests'
 	@echo 'make test-modules builds the modules that tests load: build/test-modules'
 	@echo 'make debug        builds the kernel that looks for mistakes: build/debug'
+	@echo 'make check        the kernel'\''s own tools on our files: checkpatch, sparse, coccicheck, ...'
+	@echo 'make check-style  the quick part of that: checkpatch and sparse'
 	@echo 'make check-variants  compiles the base kernel'\''s users of our headers, on four architectures'
-	@echo 'make check-style  checkpatch and sparse'
 	@echo 'make dkms         installs the modules for this machine with DKMS'
 	@echo 'make clean        removes build/'
 	@echo
@@ -70,6 +71,10 @@ clients: modules
 check-variants: setup
 	@lab/setup variants
 	@lab/check-variants
+
+check: setup
+	@lab/setup check
+	@lab/check
 
 check-style: setup
 	@lab/check-style
