@@ -13,8 +13,8 @@
  *
  * Locks, from the outside:
  *
- * group->lock		(group.c) group->container and group->nr_open. Held by
- *			whoever attaches, detaches, opens and closes.
+ * group->lock		(group.c) group->container. Held by whoever attaches,
+ *			detaches, opens and closes.
  * dev_set->lock	(device_set.c) held while a device is opened and closed.
  * container->group_lock  the list of groups, the back end and its state. Held
  *			for write to attach, detach and choose a back end; for
@@ -30,6 +30,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/iommu.h>
+#include <linux/miscdevice.h>
 #include <linux/rwsem.h>
 #include <linux/slab.h>
 
@@ -295,13 +296,18 @@ static int vfio_container_fops_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-const struct file_operations vfio_container_fops = {
+static const struct file_operations vfio_container_fops = {
 	.owner		= THIS_MODULE,
 	.open		= vfio_container_fops_open,
 	.release	= vfio_container_fops_release,
 	.unlocked_ioctl	= vfio_container_fops_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 };
+
+bool vfio_file_is_container(struct file *file)
+{
+	return file->f_op == &vfio_container_fops;
+}
 
 static int vfio_container_claim_dma(struct vfio_group *group)
 {
@@ -325,10 +331,10 @@ static void vfio_container_release_dma(struct vfio_group *group)
 }
 
 /*
- * Attach @group, which is in no container, to the one that @file is. Returns
- * -EBADFD if it is none; -EPERM without the privilege for a group that has no
- * IOMMU, for mixing it with one that has, or for a group that is not viable; or
- * what the back end says.
+ * Attach @group, which is attached to nothing, to the container that @file is.
+ * Returns -EPERM without the privilege for a group that has no IOMMU, for mixing
+ * it with one that has, or for a group that is not viable; or what the back end
+ * says.
  */
 int vfio_container_attach_group(struct file *file, struct vfio_group *group)
 {
@@ -337,9 +343,6 @@ int vfio_container_attach_group(struct file *file, struct vfio_group *group)
 	int ret;
 
 	lockdep_assert_held(&group->lock);
-
-	if (file->f_op != &vfio_container_fops)
-		return -EBADFD;
 
 	if (noiommu && !capable(CAP_SYS_RAWIO))
 		return -EPERM;
@@ -402,9 +405,8 @@ void vfio_container_detach_group(struct vfio_group *group)
 }
 
 /*
- * A device of an attached group is being opened: hold the group where it is.
- * Returns -EINVAL before a back end is chosen, -EPERM without the privilege for
- * a device that has no IOMMU.
+ * A device of an attached group is being opened. Returns -EINVAL before a back
+ * end is chosen, -EPERM without the privilege for a device that has no IOMMU.
  */
 int vfio_container_use(struct vfio_device *device)
 {
@@ -423,9 +425,6 @@ int vfio_container_use(struct vfio_device *device)
 	if (group->type == VFIO_NO_IOMMU && !capable(CAP_SYS_RAWIO))
 		return -EPERM;
 
-	get_file(group->file);
-	group->nr_open++;
-
 	if (ops->register_device && device->ops->dma_unmap)
 		ops->register_device(container->iommu_data, device);
 	return 0;
@@ -434,26 +433,54 @@ int vfio_container_use(struct vfio_device *device)
 /* Undo vfio_container_use(). */
 void vfio_container_unuse(struct vfio_device *device)
 {
-	struct vfio_group *group = device->group;
 	const struct vfio_iommu_driver_ops *ops;
 	void *data;
 
-	lockdep_assert_held(&group->lock);
+	lockdep_assert_held(&device->group->lock);
 
 	ops = vfio_container_backend(device, &data);
 	if (ops->unregister_device && device->ops->dma_unmap)
 		ops->unregister_device(data, device);
-
-	group->nr_open--;
-	fput(group->file);
 }
 
-/* The back end of an open device, and its state for the container. */
+/*
+ * The back end of an open device, and its state for the container. NULL if the
+ * device is not in a container.
+ */
 const struct vfio_iommu_driver_ops *
 vfio_container_backend(struct vfio_device *device, void **iommu_data)
 {
 	struct vfio_container *container = device->group->container;
 
+	if (!container)
+		return NULL;
+
 	*iommu_data = container->iommu_data;
 	return container->ops;
 }
+
+static struct miscdevice vfio_container_misc = {
+	.minor		= VFIO_MINOR,
+	.name		= "vfio",
+	.nodename	= "vfio/vfio",
+	.mode		= 0666,
+	.fops		= &vfio_container_fops,
+};
+
+int __init vfio_container_init(void)
+{
+	int ret;
+
+	ret = misc_register(&vfio_container_misc);
+	if (ret)
+		pr_err("vfio: cannot register /dev/vfio/vfio: %d\n", ret);
+	return ret;
+}
+
+void vfio_container_exit(void)
+{
+	misc_deregister(&vfio_container_misc);
+}
+
+MODULE_ALIAS_MISCDEV(VFIO_MINOR);
+MODULE_ALIAS("devname:vfio/vfio");

@@ -15,8 +15,8 @@
  * open and none can be opened, so the driver may go.
  *
  * Not being found comes before waiting: the device leaves the list of its group
- * first, so the count can only fall. While waiting, the driver is asked every
- * ten seconds to ask its user to let go.
+ * and /dev/vfio/devices first, so the count can only fall. While waiting, the
+ * driver is asked every ten seconds to ask its user to let go.
  */
 #include <linux/idr.h>
 #include <linux/iommu.h>
@@ -133,25 +133,31 @@ static int vfio_device_register(struct vfio_device *device,
 {
 	int ret;
 
+	if (WARN_ON(!vfio_iommufd_has_ops(device->ops)))
+		return -EINVAL;
+
 	if (!device->dev_set) {
 		ret = vfio_assign_device_set(device, device);
 		if (ret)
 			return ret;
 	}
 
-	ret = dev_set_name(&device->device, "vfio%u", device->index);
-	if (ret)
-		return ret;
-
 	ret = vfio_device_join_group(device, type);
 	if (ret)
 		return ret;
+
+	/* As with groups, the name tells that there is no safety. */
+	ret = dev_set_name(&device->device, "%svfio%u",
+			   vfio_device_is_noiommu(device) ? "noiommu-" : "",
+			   device->index);
+	if (ret)
+		goto err_group;
 
 	/*
 	 * Users cannot flush CPU caches, so devices behind an IOMMU must snoop
 	 * them. The group may have turned out to be one without an IOMMU.
 	 */
-	if (device->group->type == VFIO_IOMMU &&
+	if (type == VFIO_IOMMU && !vfio_device_is_noiommu(device) &&
 	    !device_iommu_capable(device->dev, IOMMU_CAP_CACHE_COHERENCY)) {
 		dev_warn(device->dev,
 			 "vfio: its IOMMU cannot make DMA cache-coherent\n");
@@ -159,7 +165,7 @@ static int vfio_device_register(struct vfio_device *device,
 		goto err_group;
 	}
 
-	ret = device_add(&device->device);
+	ret = vfio_cdev_add(device);
 	if (ret)
 		goto err_group;
 
@@ -182,7 +188,8 @@ err_group:
  *
  * Context: may sleep; called by a driver bound to device->dev.
  * Return: 0, -EINVAL if DMA of the device cannot be confined or is not cache
- * coherent, -ENOMEM, or what adding the devices to sysfs returned.
+ * coherent, or if the kernel has iommufd and the driver has no operations for
+ * it, -ENOMEM, or what adding the devices to sysfs returned.
  */
 int vfio_register_group_dev(struct vfio_device *device)
 {
@@ -199,7 +206,8 @@ EXPORT_SYMBOL_GPL(vfio_register_group_dev);
  * vfio_pin_pages() and vfio_dma_rw().
  *
  * Context: may sleep; called by a driver bound to device->dev.
- * Return: 0, -ENOMEM, or what adding the devices to sysfs returned.
+ * Return: 0, -EINVAL if the kernel has iommufd and the driver has no operations
+ * for it, -ENOMEM, or what adding the devices to sysfs returned.
  */
 int vfio_register_emulated_iommu_dev(struct vfio_device *device)
 {
@@ -255,7 +263,7 @@ static void vfio_device_wait_for_users(struct vfio_device *device)
 void vfio_unregister_group_dev(struct vfio_device *device)
 {
 	vfio_group_hide_device(device);
-	device_del(&device->device);
+	vfio_cdev_del(device);
 
 	vfio_device_put_registration(device);
 	vfio_device_wait_for_users(device);

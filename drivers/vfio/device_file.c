@@ -3,20 +3,29 @@
  * The open files of a device: the first one opens the device, the last one
  * closes it, and what is done to a file goes to the driver.
  *
- * device->open_count, under dev_set->lock, is the number of open files. It is 1
- * while the driver's open_device() and close_device() run: there the device
+ * There are two kinds of file. The user of a group asks the group for a file,
+ * and gets one that works (group.c). A file of /dev/vfio/devices is opened like
+ * any other and works once it is bound to an iommufd (cdev.c). Both come to work
+ * by vfio_device_file_start(), whatever that takes for the device, and stay so
+ * until vfio_device_file_stop() at their release. Until df->working is set
+ * nothing that is done to the file gets past this file.
+ *
+ * device->open_count, under dev_set->lock, is the number of files that work. It
+ * is 1 while the driver's open_device() and close_device() run: there the device
  * counts as open, for vfio_pin_pages() as for the other devices of the set.
  *
  * What an open file holds: a registration of the device. What an open device
- * holds: its driver's module, the virtual machine of the group, and a use of
- * the container, with which comes the group's own file. So a group cannot leave
- * its container, and no other process can have the group, before the last file
- * of its last device is closed.
+ * holds: its driver's module, the virtual machine of the file or its group, and
+ * the IOMMU. With a group that means a use of what the group is attached to, and
+ * the group's own file: the group cannot leave its container, and no other
+ * process can have the group, before the last file of its last device is closed.
+ * Without, it means that the device is bound to an iommufd, and that the group
+ * cannot be opened.
  *
- * Lock order, from the outside: group->lock, which keeps the container where it
- * is; dev_set->lock; the container's group lock.
+ * Lock order, from the outside: group->lock, which keeps what the group is
+ * attached to; dev_set->lock; the container's group lock and whatever iommufd
+ * takes.
  */
-#include <linux/anon_inodes.h>
 #include <linux/fs.h>
 #include <linux/mman.h>
 #include <linux/pm_runtime.h>
@@ -25,140 +34,144 @@
 
 #include "vfio.h"
 
-static const struct file_operations vfio_device_fops;
-
-static int vfio_device_first_open(struct vfio_device *device,
-				  struct vfio_group *group)
+/* A file of @device, with @group if it is opened through that. */
+struct vfio_device_file *vfio_device_file_alloc(struct vfio_device *device,
+						struct vfio_group *group)
 {
+	struct vfio_device_file *df;
+
+	df = kzalloc(sizeof(*df), GFP_KERNEL_ACCOUNT);
+	if (!df)
+		return NULL;
+
+	df->device = device;
+	df->group = group;
+	vfio_kvm_slot_init(&df->kvm);
+	return df;
+}
+
+static int vfio_device_first_open(struct vfio_device_file *df,
+				  struct iommufd_ctx *ictx)
+{
+	struct vfio_device *device = df->device;
 	struct module *owner = device->dev->driver->owner;
 	int ret;
 
 	if (!try_module_get(owner))
 		return -ENODEV;
 
-	vfio_device_get_kvm(device, group);
+	vfio_device_get_kvm(device, df->group ? &df->group->kvm : &df->kvm);
 
-	ret = vfio_container_use(device);
+	if (df->group)
+		ret = vfio_group_use_iommu(device);
+	else
+		ret = vfio_iommufd_bind(device, ictx, &df->devid);
 	if (ret)
 		goto err_kvm;
 
 	if (device->ops->open_device) {
 		ret = device->ops->open_device(device);
 		if (ret)
-			goto err_container;
+			goto err_iommu;
 	}
 	return 0;
 
-err_container:
-	vfio_container_unuse(device);
+err_iommu:
+	if (df->group)
+		vfio_group_unuse_iommu(device);
+	else
+		vfio_iommufd_unbind(device);
 err_kvm:
 	vfio_device_put_kvm(device);
 	module_put(owner);
 	return ret;
 }
 
-static void vfio_device_last_close(struct vfio_device *device)
+static void vfio_device_last_close(struct vfio_device_file *df)
 {
+	struct vfio_device *device = df->device;
+
 	if (device->ops->close_device)
 		device->ops->close_device(device);
-	vfio_container_unuse(device);
+	if (df->group)
+		vfio_group_unuse_iommu(device);
+	else
+		vfio_iommufd_unbind(device);
 	vfio_device_put_kvm(device);
 	module_put(device->dev->driver->owner);
 }
 
-static int vfio_device_open(struct vfio_device *device,
-			    struct vfio_group *group)
+/* Open the device for @df, which has no group if it comes with an iommufd. */
+int vfio_device_file_start(struct vfio_device_file *df,
+			   struct iommufd_ctx *ictx)
 {
+	struct vfio_device *device = df->device;
 	int ret = 0;
 
-	mutex_lock(&group->lock);
-	if (!group->container) {
-		ret = -EINVAL;
-		goto out_group;
-	}
+	lockdep_assert_held(&device->dev_set->lock);
 
-	mutex_lock(&device->dev_set->lock);
 	if (device->open_count++ == 0) {
-		ret = vfio_device_first_open(device, group);
+		ret = vfio_device_first_open(df, ictx);
 		if (ret)
 			device->open_count--;
 	}
-	mutex_unlock(&device->dev_set->lock);
-out_group:
-	mutex_unlock(&group->lock);
 	return ret;
 }
 
-static void vfio_device_close(struct vfio_device *device,
-			      struct vfio_group *group)
+/* Undo vfio_device_file_start(). */
+void vfio_device_file_stop(struct vfio_device_file *df)
 {
-	mutex_lock(&group->lock);
-	mutex_lock(&device->dev_set->lock);
+	struct vfio_device *device = df->device;
+
+	lockdep_assert_held(&device->dev_set->lock);
+
 	if (device->open_count == 1)
-		vfio_device_last_close(device);
+		vfio_device_last_close(df);
 	device->open_count--;
-	mutex_unlock(&device->dev_set->lock);
-	mutex_unlock(&group->lock);
 }
 
-/*
- * Open a device through its group. The caller has a registration of the device,
- * which the file takes over on success.
- */
-struct file *vfio_device_file_open(struct vfio_device *device)
+/* Started, and nothing can fail any more: from here on requests come in. */
+void vfio_device_file_set_working(struct vfio_device_file *df)
 {
-	struct vfio_group *group = device->group;
-	struct vfio_device_file *df;
-	struct file *file;
-	int ret;
-
-	df = kzalloc(sizeof(*df), GFP_KERNEL_ACCOUNT);
-	if (!df)
-		return ERR_PTR(-ENOMEM);
-	df->device = device;
-	df->group = group;
-
-	ret = vfio_device_open(device, group);
-	if (ret)
-		goto err_free;
-
-	file = anon_inode_getfile_fmode("[vfio-device]", &vfio_device_fops, df,
-					O_RDWR, FMODE_PREAD | FMODE_PWRITE);
-	if (IS_ERR(file)) {
-		ret = PTR_ERR(file);
-		goto err_close;
-	}
-	file->f_mapping = device->inode->i_mapping;
-
-	if (group->type == VFIO_NO_IOMMU)
-		dev_warn(device->dev,
+	if (vfio_device_is_noiommu(df->device))
+		dev_warn(df->device->dev,
 			 "vfio: opened without an IOMMU by \"%s\" (%d)\n",
 			 current->comm, task_pid_nr(current));
-	return file;
 
-err_close:
-	vfio_device_close(device, group);
-err_free:
-	kfree(df);
-	return ERR_PTR(ret);
+	/* Whoever sees this set sees the device open. */
+	smp_store_release(&df->working, true);
+}
+
+static bool vfio_device_file_works(struct vfio_device_file *df)
+{
+	/* Pairs with vfio_device_file_set_working(). */
+	return smp_load_acquire(&df->working);
 }
 
 static int vfio_device_fops_release(struct inode *inode, struct file *file)
 {
 	struct vfio_device_file *df = file->private_data;
 
-	vfio_device_close(df->device, df->group);
+	if (df->group)
+		vfio_group_close_device(df);
+	else
+		vfio_cdev_close(df);
 	vfio_device_put_registration(df->device);
 	kfree(df);
 	return 0;
 }
 
-/* The device that @file belongs to, or NULL if it is not a device's file. */
+/* What @file is to its device, or NULL if it is not a device's file. */
+struct vfio_device_file *vfio_device_file_from_file(struct file *file)
+{
+	return file->f_op == &vfio_device_fops ? file->private_data : NULL;
+}
+
 struct vfio_device *vfio_device_from_file(struct file *file)
 {
-	struct vfio_device_file *df = file->private_data;
+	struct vfio_device_file *df = vfio_device_file_from_file(file);
 
-	return file->f_op == &vfio_device_fops ? df->device : NULL;
+	return df ? df->device : NULL;
 }
 
 /* Only buses whose drivers use runtime power management are asked to wake. */
@@ -188,19 +201,30 @@ static long vfio_device_fops_ioctl(struct file *file, unsigned int cmd,
 {
 	struct vfio_device_file *df = file->private_data;
 	struct vfio_device *device = df->device;
+	void __user *uarg = (void __user *)arg;
 	long ret;
+
+	if (cmd == VFIO_DEVICE_BIND_IOMMUFD)
+		return vfio_cdev_bind(df, uarg);
+
+	if (!vfio_device_file_works(df))
+		return -EINVAL;
 
 	ret = vfio_device_wake(device->dev);
 	if (ret)
 		return ret;
 
+	ret = df->group ? -ENOIOCTLCMD : vfio_cdev_ioctl(df, cmd, uarg);
+	if (ret != -ENOIOCTLCMD)
+		goto out;
+
 	if (cmd == VFIO_DEVICE_FEATURE)
-		ret = vfio_device_ioctl_feature(device, (void __user *)arg);
+		ret = vfio_device_ioctl_feature(device, uarg);
 	else if (device->ops->ioctl)
 		ret = device->ops->ioctl(device, cmd, arg);
 	else
 		ret = -EINVAL;
-
+out:
 	vfio_device_let_sleep(device->dev);
 	return ret;
 }
@@ -211,7 +235,7 @@ static ssize_t vfio_device_fops_read(struct file *file, char __user *buf,
 	struct vfio_device_file *df = file->private_data;
 	struct vfio_device *device = df->device;
 
-	if (!device->ops->read)
+	if (!vfio_device_file_works(df) || !device->ops->read)
 		return -EINVAL;
 	return device->ops->read(device, buf, count, ppos);
 }
@@ -223,7 +247,7 @@ static ssize_t vfio_device_fops_write(struct file *file,
 	struct vfio_device_file *df = file->private_data;
 	struct vfio_device *device = df->device;
 
-	if (!device->ops->write)
+	if (!vfio_device_file_works(df) || !device->ops->write)
 		return -EINVAL;
 	return device->ops->write(device, buf, count, ppos);
 }
@@ -233,7 +257,7 @@ static int vfio_device_fops_mmap(struct file *file, struct vm_area_struct *vma)
 	struct vfio_device_file *df = file->private_data;
 	struct vfio_device *device = df->device;
 
-	if (!device->ops->mmap)
+	if (!vfio_device_file_works(df) || !device->ops->mmap)
 		return -EINVAL;
 	return device->ops->mmap(device, vma);
 }
@@ -284,8 +308,9 @@ vfio_device_fops_get_unmapped_area(struct file *file, unsigned long addr,
 	return mm_get_unmapped_area(current->mm, file, addr, len, pgoff, flags);
 }
 
-static const struct file_operations vfio_device_fops = {
+const struct file_operations vfio_device_fops = {
 	.owner		= THIS_MODULE,
+	.open		= vfio_cdev_open,
 	.release	= vfio_device_fops_release,
 	.read		= vfio_device_fops_read,
 	.write		= vfio_device_fops_write,

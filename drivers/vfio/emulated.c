@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How a driver reaches the memory of its user: the container's back end
- * translates and pins. For drivers whose devices do not do DMA themselves, or
- * do it with pages that the driver hands to them.
+ * How a driver reaches the memory of its user: the container's back end, or
+ * the iommufd the device is bound to, translates and pins. For drivers whose
+ * devices do not do DMA themselves, or do it with pages that the driver hands
+ * to them.
  *
- * The device must be open, which is what keeps the container in place; no lock
- * is taken here. A driver that pins has dma_unmap(), which is told when the
- * user unmaps what it has pinned.
+ * The device must be open, which is what keeps the container and the iommufd
+ * in place; no lock is taken here. A driver that pins has dma_unmap(), which
+ * is told when the user unmaps what it has pinned.
  */
 #include "vfio.h"
 
@@ -30,7 +31,8 @@ static bool vfio_device_is_open(struct vfio_device *device)
  * driver holds no lock that dma_unmap() takes.
  * Return: the number of pages pinned, or -EINVAL for bad arguments and addresses
  * that are not mapped, -E2BIG for too many pages, -ENOTTY if the back end cannot
- * pin, or another errno of the back end.
+ * pin, or another errno of the back end or of iommufd, which has -ENOENT for
+ * addresses that are not mapped.
  */
 int vfio_pin_pages(struct vfio_device *device, dma_addr_t iova,
 		   int npage, int prot, struct page **pages)
@@ -46,10 +48,12 @@ int vfio_pin_pages(struct vfio_device *device, dma_addr_t iova,
 		return -E2BIG;
 
 	ops = vfio_container_backend(device, &data);
+	if (!ops)
+		return vfio_iommufd_pin_pages(device, iova, npage, prot, pages);
 	if (!ops->pin_pages)
 		return -ENOTTY;
-	return ops->pin_pages(data, device->group->iommu_group, iova, npage,
-			      prot, pages);
+	return ops->pin_pages(data, vfio_device_iommu_group(device), iova,
+			      npage, prot, pages);
 }
 EXPORT_SYMBOL(vfio_pin_pages);
 
@@ -58,6 +62,9 @@ EXPORT_SYMBOL(vfio_pin_pages);
  * @device: the open device that pinned them
  * @iova: DMA address of the first page
  * @npage: number of pages
+ *
+ * A back end takes pages in any portions. An iommufd wants them in those in
+ * which they were pinned, so a driver for both keeps to them.
  *
  * Context: may sleep; takes the locks of the back end. May be called from
  * dma_unmap().
@@ -74,9 +81,10 @@ void vfio_unpin_pages(struct vfio_device *device, dma_addr_t iova, int npage)
 		return;
 
 	ops = vfio_container_backend(device, &data);
-	if (WARN_ON(!ops->unpin_pages))
-		return;
-	ops->unpin_pages(data, iova, npage);
+	if (!ops)
+		vfio_iommufd_unpin_pages(device, iova, npage);
+	else if (!WARN_ON(!ops->unpin_pages))
+		ops->unpin_pages(data, iova, npage);
 }
 EXPORT_SYMBOL(vfio_unpin_pages);
 
@@ -92,7 +100,7 @@ EXPORT_SYMBOL(vfio_unpin_pages);
  * kernel thread.
  * Return: 0, -EINVAL for bad arguments and addresses that are not mapped, -EPERM
  * for mappings that do not allow it, -ENOTTY if the back end cannot copy, or
- * another errno of the back end.
+ * another errno of the back end or of iommufd, as for vfio_pin_pages().
  */
 int vfio_dma_rw(struct vfio_device *device, dma_addr_t iova, void *data,
 		size_t len, bool write)
@@ -104,6 +112,8 @@ int vfio_dma_rw(struct vfio_device *device, dma_addr_t iova, void *data,
 		return -EINVAL;
 
 	ops = vfio_container_backend(device, &iommu_data);
+	if (!ops)
+		return vfio_iommufd_dma_rw(device, iova, data, len, write);
 	if (!ops->dma_rw)
 		return -ENOTTY;
 	return ops->dma_rw(iommu_data, iova, data, len, write);

@@ -12,6 +12,15 @@
  * keeps its hands off DMA or to none; the IOMMU core knows that as the DMA
  * ownership of the group, which is claimed on attaching it to a container.
  *
+ * In place of a container, VFIO_GROUP_SET_CONTAINER takes an iommufd, which
+ * offers its users the ioctls of a container on one of its address spaces. Then
+ * DMA ownership is claimed when the first device of the group is opened: that
+ * binds the device and attaches it to the address space.
+ *
+ * A user of /dev/vfio/devices (cdev.c) does without the group. Each keeps the
+ * other out: group->file is set while the group is open, group->nr_bound is not
+ * 0 while a device of it is bound.
+ *
  * Lifetime. A device that joins a group keeps it alive; when the last one has
  * left, the group is unlisted, its character device removed, it is taken out of
  * its container, and group->iommu_group is cleared. Files of the group may still
@@ -27,11 +36,14 @@
  * group->lock		the state of one group: what it is attached to, its file,
  *			whether it is still there. Outer to dev_set->lock, since
  *			opening a device needs an attached group, and to the
- *			container's group lock.
+ *			container's group lock. Binding a device of
+ *			/dev/vfio/devices takes it before dev_set->lock, not
+ *			around.
  * group->device_lock	the devices that can be opened by name. Outer to what
  *			ops->match() takes; nothing of the core inside.
- * group->kvm_lock	a spinlock; innermost
+ * group->kvm.lock	a spinlock; innermost
  */
+#include <linux/anon_inodes.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/idr.h>
@@ -92,7 +104,7 @@ static struct vfio_group *vfio_group_create(struct iommu_group *iommu_group,
 	mutex_init(&group->device_lock);
 	INIT_LIST_HEAD(&group->device_list);
 	mutex_init(&group->lock);
-	spin_lock_init(&group->kvm_lock);
+	vfio_kvm_slot_init(&group->kvm);
 
 	device_initialize(&group->dev);
 	group->dev.devt = MKDEV(MAJOR(group_devt), minor);
@@ -124,6 +136,28 @@ err_put:
 	return ERR_PTR(ret);
 }
 
+static bool vfio_group_is_attached(struct vfio_group *group)
+{
+	return group->container || group->iommufd;
+}
+
+/* @group is attached to nothing. -EBADFD: @file is not what it can be. */
+static int vfio_group_attach(struct vfio_group *group, struct file *file)
+{
+	if (vfio_file_is_container(file))
+		return vfio_container_attach_group(file, group);
+	return vfio_iommufd_attach_group(file, group);
+}
+
+/* No device of @group is open through it. */
+static void vfio_group_detach(struct vfio_group *group)
+{
+	if (group->container)
+		vfio_container_detach_group(group);
+	else if (group->iommufd)
+		vfio_iommufd_detach_group(group);
+}
+
 /* Undo vfio_group_create(); the last device has left. Under groups_lock. */
 static void vfio_group_remove(struct vfio_group *group)
 {
@@ -133,8 +167,7 @@ static void vfio_group_remove(struct vfio_group *group)
 	cdev_device_del(&group->cdev, &group->dev);
 
 	mutex_lock(&group->lock);
-	if (group->container)
-		vfio_container_detach_group(group);
+	vfio_group_detach(group);
 	iommu_group = group->iommu_group;
 	group->iommu_group = NULL;
 	mutex_unlock(&group->lock);
@@ -273,6 +306,108 @@ static struct vfio_device *vfio_group_find_device(struct vfio_group *group,
 	return found;
 }
 
+/*
+ * The first file of a device of @device's group: hold what the group is attached
+ * to, and the group's file. Under dev_set->lock, too. Returns -EINVAL where the
+ * group is attached to nothing, or what keeps the device from being used.
+ */
+int vfio_group_use_iommu(struct vfio_device *device)
+{
+	struct vfio_group *group = device->group;
+	int ret;
+
+	lockdep_assert_held(&group->lock);
+
+	if (group->container)
+		ret = vfio_container_use(device);
+	else if (group->iommufd)
+		ret = vfio_iommufd_bind_compat(device, group->iommufd);
+	else
+		ret = -EINVAL;
+	if (ret)
+		return ret;
+
+	get_file(group->file);
+	group->nr_open++;
+	return 0;
+}
+
+/* Undo vfio_group_use_iommu(). */
+void vfio_group_unuse_iommu(struct vfio_device *device)
+{
+	struct vfio_group *group = device->group;
+
+	lockdep_assert_held(&group->lock);
+
+	group->nr_open--;
+	fput(group->file);
+
+	if (group->container)
+		vfio_container_unuse(device);
+	else
+		vfio_iommufd_unbind(device);
+}
+
+static int vfio_group_open_device(struct vfio_device_file *df)
+{
+	struct vfio_device *device = df->device;
+	int ret;
+
+	mutex_lock(&df->group->lock);
+	mutex_lock(&device->dev_set->lock);
+	ret = vfio_device_file_start(df, NULL);
+	mutex_unlock(&device->dev_set->lock);
+	mutex_unlock(&df->group->lock);
+	return ret;
+}
+
+/* The device's file is released. */
+void vfio_group_close_device(struct vfio_device_file *df)
+{
+	struct vfio_device *device = df->device;
+
+	mutex_lock(&df->group->lock);
+	mutex_lock(&device->dev_set->lock);
+	vfio_device_file_stop(df);
+	mutex_unlock(&device->dev_set->lock);
+	mutex_unlock(&df->group->lock);
+}
+
+/*
+ * A file of @device that works. The caller has a registration of the device,
+ * which the file takes over on success.
+ */
+static struct file *vfio_group_device_file(struct vfio_device *device)
+{
+	struct vfio_device_file *df;
+	struct file *file;
+	int ret;
+
+	df = vfio_device_file_alloc(device, device->group);
+	if (!df)
+		return ERR_PTR(-ENOMEM);
+
+	ret = vfio_group_open_device(df);
+	if (ret)
+		goto err_free;
+
+	file = anon_inode_getfile_fmode("[vfio-device]", &vfio_device_fops, df,
+					O_RDWR, FMODE_PREAD | FMODE_PWRITE);
+	if (IS_ERR(file)) {
+		ret = PTR_ERR(file);
+		goto err_close;
+	}
+	file->f_mapping = device->inode->i_mapping;
+	vfio_device_file_set_working(df);
+	return file;
+
+err_close:
+	vfio_group_close_device(df);
+err_free:
+	kfree(df);
+	return ERR_PTR(ret);
+}
+
 static int vfio_group_get_device_fd(struct vfio_group *group,
 				    const char __user *arg)
 {
@@ -294,7 +429,7 @@ static int vfio_group_get_device_fd(struct vfio_group *group,
 	if (fd < 0)
 		goto out_put;
 
-	file = vfio_device_file_open(device);
+	file = vfio_group_device_file(device);
 	if (IS_ERR(file)) {
 		put_unused_fd(fd);
 		fd = PTR_ERR(file);
@@ -314,11 +449,14 @@ static int vfio_group_flags(struct vfio_group *group)
 {
 	int flags = 0;
 
-	/* An attached group owns its DMA, so it was found viable then. */
+	/*
+	 * A group in a container owns its DMA, so it was found viable then. With
+	 * an iommufd that comes later, and is reported in the same way.
+	 */
 	mutex_lock(&group->lock);
 	if (!group->iommu_group)
 		flags = -ENODEV;
-	else if (group->container)
+	else if (vfio_group_is_attached(group))
 		flags = VFIO_GROUP_FLAGS_CONTAINER_SET |
 			VFIO_GROUP_FLAGS_VIABLE;
 	else if (!iommu_group_dma_owner_claimed(group->iommu_group))
@@ -358,12 +496,12 @@ static int vfio_group_set_container(struct vfio_group *group, int __user *arg)
 		return -EBADF;
 
 	mutex_lock(&group->lock);
-	if (group->container)
+	if (vfio_group_is_attached(group))
 		ret = -EINVAL;
 	else if (!group->iommu_group)
 		ret = -ENODEV;
 	else
-		ret = vfio_container_attach_group(file, group);
+		ret = vfio_group_attach(group, file);
 	mutex_unlock(&group->lock);
 
 	fput(file);
@@ -375,12 +513,12 @@ static int vfio_group_unset_container(struct vfio_group *group)
 	int ret = 0;
 
 	mutex_lock(&group->lock);
-	if (!group->container)
+	if (!vfio_group_is_attached(group))
 		ret = -EINVAL;
 	else if (group->nr_open)
 		ret = -EBUSY;
 	else
-		vfio_container_detach_group(group);
+		vfio_group_detach(group);
 	mutex_unlock(&group->lock);
 	return ret;
 }
@@ -416,7 +554,7 @@ static int vfio_group_fops_open(struct inode *inode, struct file *file)
 		ret = -ENODEV;
 	else if (group->type == VFIO_NO_IOMMU && !capable(CAP_SYS_RAWIO))
 		ret = -EPERM;
-	else if (group->file)
+	else if (group->file || group->nr_bound)
 		ret = -EBUSY;
 	else
 		group->file = file;
@@ -432,8 +570,7 @@ static int vfio_group_fops_release(struct inode *inode, struct file *file)
 	struct vfio_group *group = file->private_data;
 
 	mutex_lock(&group->lock);
-	if (group->container)
-		vfio_container_detach_group(group);
+	vfio_group_detach(group);
 	group->file = NULL;
 	mutex_unlock(&group->lock);
 	return 0;
@@ -452,6 +589,60 @@ struct vfio_group *vfio_group_from_file(struct file *file)
 {
 	return file->f_op == &vfio_group_fops ? file->private_data : NULL;
 }
+
+/*
+ * @device is about to be bound without its group: -EBUSY if that is open, else
+ * it cannot be opened until vfio_group_let_open(). No lock is held.
+ */
+int vfio_group_keep_closed(struct vfio_device *device)
+{
+	struct vfio_group *group = device->group;
+	int ret = 0;
+
+	mutex_lock(&group->lock);
+	if (group->file)
+		ret = -EBUSY;
+	else
+		group->nr_bound++;
+	mutex_unlock(&group->lock);
+	return ret;
+}
+
+void vfio_group_let_open(struct vfio_device *device)
+{
+	mutex_lock(&device->group->lock);
+	device->group->nr_bound--;
+	mutex_unlock(&device->group->lock);
+}
+
+/**
+ * vfio_file_is_group() - is this a group?
+ * @file: any file
+ *
+ * Context: any.
+ * Return: true if @file is an open /dev/vfio/N.
+ */
+bool vfio_file_is_group(struct file *file)
+{
+	return vfio_group_from_file(file);
+}
+EXPORT_SYMBOL_GPL(vfio_file_is_group);
+
+/**
+ * vfio_file_has_dev() - does this group have that device?
+ * @file: any file
+ * @device: a registered device
+ *
+ * Context: any.
+ * Return: true if @file is the group of @device.
+ */
+bool vfio_file_has_dev(struct file *file, struct vfio_device *device)
+{
+	struct vfio_group *group = vfio_group_from_file(file);
+
+	return group && group == device->group;
+}
+EXPORT_SYMBOL_GPL(vfio_file_has_dev);
 
 /* Does every device's IOMMU ignore requests not to snoop, if so asked? */
 bool vfio_group_enforced_coherent(struct vfio_group *group)

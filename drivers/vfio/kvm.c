@@ -8,7 +8,8 @@
  * that back before the virtual machine goes, so a file only keeps the pointer.
  * An open device keeps a reference: its driver may use device->kvm from
  * open_device() to the end of close_device(). A device that is opened through a
- * group belongs to the virtual machine of the group.
+ * group belongs to the virtual machine of the group, another one to that of the
+ * file it is bound through.
  */
 #include <linux/fs.h>
 #include <linux/iommu.h>
@@ -19,24 +20,11 @@
 #include "vfio.h"
 
 /**
- * vfio_file_is_group() - is this a group?
- * @file: any file
- *
- * Context: any.
- * Return: true if @file is an open /dev/vfio/N.
- */
-bool vfio_file_is_group(struct file *file)
-{
-	return vfio_group_from_file(file);
-}
-EXPORT_SYMBOL_GPL(vfio_file_is_group);
-
-/**
  * vfio_file_is_valid() - can the other functions here be used on this file?
  * @file: any file
  *
  * Context: any.
- * Return: true if @file is a group or a device.
+ * Return: true if @file is a group or a device, be it bound or not.
  */
 bool vfio_file_is_valid(struct file *file)
 {
@@ -95,42 +83,38 @@ bool vfio_file_enforced_coherent(struct file *file)
 }
 EXPORT_SYMBOL_GPL(vfio_file_enforced_coherent);
 
-/**
- * vfio_file_has_dev() - does this group have that device?
- * @file: any file
- * @device: a registered device
- *
- * Context: any.
- * Return: true if @file is the group of @device.
- */
-bool vfio_file_has_dev(struct file *file, struct vfio_device *device)
+void vfio_kvm_slot_init(struct vfio_kvm_slot *slot)
 {
-	struct vfio_group *group = vfio_group_from_file(file);
-
-	return group && group == device->group;
+	spin_lock_init(&slot->lock);
+	slot->kvm = NULL;
 }
-EXPORT_SYMBOL_GPL(vfio_file_has_dev);
 
 /**
- * vfio_file_set_kvm() - tell a group which virtual machine it belongs to
+ * vfio_file_set_kvm() - tell a file which virtual machine it belongs to
  * @file: any file
  * @kvm: the virtual machine, or NULL before it goes away
  *
- * Counts for devices that are opened from now on. On a file that is not a group
- * there is nothing to do.
+ * Counts for devices that are opened through the group, or bound through the
+ * file of the device, from now on. On any other file there is nothing to do.
  *
  * Context: any but an interrupt; takes a spinlock.
  */
 void vfio_file_set_kvm(struct file *file, struct kvm *kvm)
 {
 	struct vfio_group *group = vfio_group_from_file(file);
+	struct vfio_device_file *df = vfio_device_file_from_file(file);
+	struct vfio_kvm_slot *slot;
 
-	if (!group)
+	if (group)
+		slot = &group->kvm;
+	else if (df)
+		slot = &df->kvm;
+	else
 		return;
 
-	spin_lock(&group->kvm_lock);
-	group->kvm = kvm;
-	spin_unlock(&group->kvm_lock);
+	spin_lock(&slot->lock);
+	slot->kvm = kvm;
+	spin_unlock(&slot->lock);
 }
 EXPORT_SYMBOL_GPL(vfio_file_set_kvm);
 
@@ -139,7 +123,7 @@ EXPORT_SYMBOL_GPL(vfio_file_set_kvm);
  * The symbol of kvm_put_kvm is held as long as the reference, so that KVM's
  * module is there to drop it.
  */
-void vfio_device_get_kvm(struct vfio_device *device, struct vfio_group *group)
+void vfio_device_get_kvm(struct vfio_device *device, struct vfio_kvm_slot *slot)
 {
 	bool (*get)(struct kvm *kvm);
 	void (*put)(struct kvm *kvm);
@@ -155,11 +139,11 @@ void vfio_device_get_kvm(struct vfio_device *device, struct vfio_group *group)
 	if (!get)
 		goto out_put;
 
-	spin_lock(&group->kvm_lock);
-	kvm = group->kvm;
+	spin_lock(&slot->lock);
+	kvm = slot->kvm;
 	if (kvm && !get(kvm))
 		kvm = NULL;
-	spin_unlock(&group->kvm_lock);
+	spin_unlock(&slot->lock);
 
 	symbol_put(kvm_get_kvm_safe);
 	if (kvm) {
@@ -184,7 +168,7 @@ void vfio_device_put_kvm(struct vfio_device *device)
 	symbol_put(kvm_put_kvm);
 }
 #else
-void vfio_device_get_kvm(struct vfio_device *device, struct vfio_group *group)
+void vfio_device_get_kvm(struct vfio_device *device, struct vfio_kvm_slot *slot)
 {
 }
 

@@ -4,20 +4,11 @@
  */
 #include <linux/idr.h>
 #include <linux/init.h>
-#include <linux/miscdevice.h>
 
 #include "vfio.h"
 
 #define VFIO_VERSION	"0.3"
 #define VFIO_DESC	"VFIO - User Level meta-driver"
-
-static struct miscdevice vfio_container_misc = {
-	.minor		= VFIO_MINOR,
-	.name		= "vfio",
-	.nodename	= "vfio/vfio",
-	.mode		= 0666,
-	.fops		= &vfio_container_fops,
-};
 
 static int __init vfio_init(void)
 {
@@ -27,9 +18,13 @@ static int __init vfio_init(void)
 	if (IS_ERR(vfio_device_class))
 		return PTR_ERR(vfio_device_class);
 
-	ret = vfio_virqfd_init();
+	ret = vfio_cdev_init(vfio_device_class);
 	if (ret)
 		goto err_class;
+
+	ret = vfio_virqfd_init();
+	if (ret)
+		goto err_cdev;
 
 	ret = vfio_groups_init();
 	if (ret)
@@ -42,11 +37,9 @@ static int __init vfio_init(void)
 	vfio_debugfs_init();
 
 	/* Last: from here on users come in. */
-	ret = misc_register(&vfio_container_misc);
-	if (ret) {
-		pr_err("vfio: cannot register /dev/vfio/vfio: %d\n", ret);
+	ret = vfio_container_init();
+	if (ret)
 		goto err_noiommu;
-	}
 
 	pr_info(VFIO_DESC " version: " VFIO_VERSION "\n");
 	return 0;
@@ -58,6 +51,8 @@ err_groups:
 	vfio_groups_exit();
 err_virqfd:
 	vfio_virqfd_exit();
+err_cdev:
+	vfio_cdev_exit();
 err_class:
 	class_destroy(vfio_device_class);
 	return ret;
@@ -65,11 +60,12 @@ err_class:
 
 static void __exit vfio_exit(void)
 {
-	misc_deregister(&vfio_container_misc);
+	vfio_container_exit();
 	vfio_debugfs_exit();
 	vfio_noiommu_exit();
 	vfio_groups_exit();
 	vfio_virqfd_exit();
+	vfio_cdev_exit();
 	class_destroy(vfio_device_class);
 	vfio_device_set_exit();
 	ida_destroy(&vfio_device_ida);
@@ -83,6 +79,4 @@ MODULE_VERSION(VFIO_VERSION);
 MODULE_LICENSE("GPL v2");
 MODULE_AUTHOR("The VFIO stack authors");
 MODULE_DESCRIPTION(VFIO_DESC);
-MODULE_ALIAS_MISCDEV(VFIO_MINOR);
-MODULE_ALIAS("devname:vfio/vfio");
 MODULE_SOFTDEP("post: vfio_iommu_type1 vfio_iommu_spapr_tce");

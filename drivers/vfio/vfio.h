@@ -17,18 +17,35 @@
 #include <linux/vfio.h>
 
 struct iommu_group;
+struct iommufd_ctx;
 struct kvm;
 struct vfio_container;
 struct vfio_group;
 
 /**
+ * struct vfio_kvm_slot - which virtual machine a file belongs to
+ * @lock: covers @kvm
+ * @kvm: as KVM said, or NULL; not referenced
+ */
+struct vfio_kvm_slot {
+	spinlock_t lock;		/* kvm */
+	struct kvm *kvm;
+};
+
+/**
  * struct vfio_device_file - one open file of a device
  * @device: the device, registered for as long as the file lives
- * @group: the group it was opened through
+ * @group: the group it was opened through, NULL for /dev/vfio/devices
+ * @working: requests go to the driver; never unset
+ * @kvm: the virtual machine of a file without a group
+ * @devid: what iommufd calls the device, of such a file
  */
 struct vfio_device_file {
 	struct vfio_device *device;
 	struct vfio_group *group;
+	bool working;
+	struct vfio_kvm_slot kvm;
+	u32 devid;
 };
 
 /**
@@ -54,16 +71,22 @@ enum vfio_group_type {
  *	under the lock of the list of groups
  * @device_lock: covers @device_list
  * @device_list: devices that a user may open by name
- * @lock: covers everything below, up to @kvm_lock
+ * @lock: covers everything below, up to @kvm
  * @iommu_group: referenced; NULL once the last device is gone, which makes
  *	every operation on the group fail
  * @container: the container it is attached to, referenced, or NULL
  * @container_next: in the container's list of groups, under its group lock
- * @nr_open: devices of the group that are open; the group cannot leave its
- *	container meanwhile
+ * @iommufd: the iommufd it is attached to in place of a container, referenced,
+ *	or NULL
+ * @nr_open: devices of the group that are open through it; the group cannot
+ *	leave what it is attached to meanwhile
+ * @nr_bound: devices of the group that are open through /dev/vfio/devices; the
+ *	group cannot be opened meanwhile
  * @file: the only open file of the group, or NULL
- * @kvm_lock: covers @kvm
- * @kvm: the virtual machine KVM associated with the group; not referenced
+ * @kvm: the virtual machine of its devices' files
+ * @noiommu_ictx: the iommufd that the device, which is the only one, of a group
+ *	without an IOMMU is bound to, or NULL; under dev_set->lock of the device
+ * @noiommu_id: its ID there, likewise
  */
 struct vfio_group {
 	struct device dev;
@@ -79,11 +102,15 @@ struct vfio_group {
 	struct iommu_group *iommu_group;
 	struct vfio_container *container;
 	struct list_head container_next;
+	struct iommufd_ctx *iommufd;
 	unsigned int nr_open;
+	unsigned int nr_bound;
 	struct file *file;
 
-	spinlock_t kvm_lock;		/* kvm */
-	struct kvm *kvm;
+	struct vfio_kvm_slot kvm;
+
+	struct iommufd_ctx *noiommu_ictx;
+	u32 noiommu_id;
 };
 
 /**
@@ -131,9 +158,6 @@ struct vfio_iommu_driver_ops {
 						   struct iommu_group *group);
 };
 
-int vfio_register_iommu_driver(const struct vfio_iommu_driver_ops *ops);
-void vfio_unregister_iommu_driver(const struct vfio_iommu_driver_ops *ops);
-
 /* device.c */
 extern struct ida vfio_device_ida;
 extern struct class *vfio_device_class;
@@ -148,8 +172,15 @@ void vfio_device_leave_set(struct vfio_device *device);
 int vfio_device_inode_get(struct vfio_device *device);
 void vfio_device_inode_put(struct vfio_device *device);
 
-/* device_file.c */
-struct file *vfio_device_file_open(struct vfio_device *device);
+/* device_file.c; start and stop under dev_set->lock */
+extern const struct file_operations vfio_device_fops;
+struct vfio_device_file *vfio_device_file_alloc(struct vfio_device *device,
+						struct vfio_group *group);
+int vfio_device_file_start(struct vfio_device_file *df,
+			   struct iommufd_ctx *ictx);
+void vfio_device_file_stop(struct vfio_device_file *df);
+void vfio_device_file_set_working(struct vfio_device_file *df);
+struct vfio_device_file *vfio_device_file_from_file(struct file *file);
 struct vfio_device *vfio_device_from_file(struct file *file);
 
 /* feature.c */
@@ -172,7 +203,8 @@ int vfio_feature_dma_logging_stop(struct vfio_device *device, u32 flags,
 int vfio_feature_dma_logging_report(struct vfio_device *device, u32 flags,
 				    void __user *arg);
 
-/* group.c */
+/* group.c; use and unuse with group->lock held */
+#if IS_ENABLED(CONFIG_VFIO_GROUP)
 int vfio_groups_init(void);
 void vfio_groups_exit(void);
 int vfio_device_join_group(struct vfio_device *device,
@@ -180,18 +212,297 @@ int vfio_device_join_group(struct vfio_device *device,
 void vfio_device_leave_group(struct vfio_device *device);
 void vfio_group_publish_device(struct vfio_device *device);
 void vfio_group_hide_device(struct vfio_device *device);
+int vfio_group_keep_closed(struct vfio_device *device);
+void vfio_group_let_open(struct vfio_device *device);
+int vfio_group_use_iommu(struct vfio_device *device);
+void vfio_group_unuse_iommu(struct vfio_device *device);
+void vfio_group_close_device(struct vfio_device_file *df);
 struct vfio_group *vfio_group_from_file(struct file *file);
 bool vfio_group_enforced_coherent(struct vfio_group *group);
 
-/* container.c; the caller holds group->lock unless it says otherwise */
-extern const struct file_operations vfio_container_fops;
+static inline struct vfio_group *
+vfio_device_noiommu_group(struct vfio_device *device)
+{
+	return IS_ENABLED(CONFIG_VFIO_NOIOMMU) &&
+	       device->group->type == VFIO_NO_IOMMU ? device->group : NULL;
+}
+
+static inline struct iommu_group *
+vfio_device_iommu_group(struct vfio_device *device)
+{
+	return device->group->iommu_group;
+}
+#else
+static inline int vfio_groups_init(void)
+{
+	return 0;
+}
+
+static inline void vfio_groups_exit(void)
+{
+}
+
+static inline int vfio_device_join_group(struct vfio_device *device,
+					 enum vfio_group_type type)
+{
+	return 0;
+}
+
+static inline void vfio_device_leave_group(struct vfio_device *device)
+{
+}
+
+static inline void vfio_group_publish_device(struct vfio_device *device)
+{
+}
+
+static inline void vfio_group_hide_device(struct vfio_device *device)
+{
+}
+
+static inline int vfio_group_keep_closed(struct vfio_device *device)
+{
+	return 0;
+}
+
+static inline void vfio_group_let_open(struct vfio_device *device)
+{
+}
+
+static inline int vfio_group_use_iommu(struct vfio_device *device)
+{
+	return -EINVAL;
+}
+
+static inline void vfio_group_unuse_iommu(struct vfio_device *device)
+{
+}
+
+static inline void vfio_group_close_device(struct vfio_device_file *df)
+{
+}
+
+static inline struct vfio_group *vfio_group_from_file(struct file *file)
+{
+	return NULL;
+}
+
+static inline bool vfio_group_enforced_coherent(struct vfio_group *group)
+{
+	return true;
+}
+
+static inline struct vfio_group *
+vfio_device_noiommu_group(struct vfio_device *device)
+{
+	return NULL;
+}
+
+static inline struct iommu_group *
+vfio_device_iommu_group(struct vfio_device *device)
+{
+	return NULL;
+}
+#endif
+
+static inline bool vfio_device_is_noiommu(struct vfio_device *device)
+{
+	return vfio_device_noiommu_group(device);
+}
+
+/* container.c; attach to unuse with group->lock held */
+#if IS_ENABLED(CONFIG_VFIO_CONTAINER)
+int vfio_register_iommu_driver(const struct vfio_iommu_driver_ops *ops);
+void vfio_unregister_iommu_driver(const struct vfio_iommu_driver_ops *ops);
+int vfio_container_init(void);
+void vfio_container_exit(void);
+bool vfio_file_is_container(struct file *file);
 int vfio_container_attach_group(struct file *file, struct vfio_group *group);
 void vfio_container_detach_group(struct vfio_group *group);
 int vfio_container_use(struct vfio_device *device);
 void vfio_container_unuse(struct vfio_device *device);
-/* No lock; the device is open. */
+/* No lock; the device is open. NULL if it was not opened with a container. */
 const struct vfio_iommu_driver_ops *
 vfio_container_backend(struct vfio_device *device, void **iommu_data);
+#else
+static inline int
+vfio_register_iommu_driver(const struct vfio_iommu_driver_ops *ops)
+{
+	return 0;
+}
+
+static inline void
+vfio_unregister_iommu_driver(const struct vfio_iommu_driver_ops *ops)
+{
+}
+
+static inline int vfio_container_init(void)
+{
+	return 0;
+}
+
+static inline void vfio_container_exit(void)
+{
+}
+
+static inline bool vfio_file_is_container(struct file *file)
+{
+	return false;
+}
+
+static inline int vfio_container_attach_group(struct file *file,
+					      struct vfio_group *group)
+{
+	return -EBADFD;
+}
+
+static inline void vfio_container_detach_group(struct vfio_group *group)
+{
+}
+
+static inline int vfio_container_use(struct vfio_device *device)
+{
+	return -EINVAL;
+}
+
+static inline void vfio_container_unuse(struct vfio_device *device)
+{
+}
+
+static inline const struct vfio_iommu_driver_ops *
+vfio_container_backend(struct vfio_device *device, void **iommu_data)
+{
+	return NULL;
+}
+#endif
+
+/*
+ * iommufd.c. Binding, attaching and their opposites under dev_set->lock; the
+ * rest without a lock, while the device is open.
+ */
+#if IS_ENABLED(CONFIG_IOMMUFD)
+bool vfio_iommufd_has_ops(const struct vfio_device_ops *ops);
+int vfio_iommufd_bind(struct vfio_device *device, struct iommufd_ctx *ictx,
+		      u32 *id);
+int vfio_iommufd_bind_compat(struct vfio_device *device,
+			     struct iommufd_ctx *ictx);
+void vfio_iommufd_unbind(struct vfio_device *device);
+int vfio_iommufd_attach(struct vfio_device *device, u32 *pt_id);
+void vfio_iommufd_detach(struct vfio_device *device);
+/* With group->lock held; no device of the group is open. */
+int vfio_iommufd_attach_group(struct file *file, struct vfio_group *group);
+void vfio_iommufd_detach_group(struct vfio_group *group);
+int vfio_iommufd_pin_pages(struct vfio_device *device, dma_addr_t iova,
+			   int npage, int prot, struct page **pages);
+void vfio_iommufd_unpin_pages(struct vfio_device *device, dma_addr_t iova,
+			      int npage);
+int vfio_iommufd_dma_rw(struct vfio_device *device, dma_addr_t iova,
+			void *data, size_t len, bool write);
+#else
+static inline bool vfio_iommufd_has_ops(const struct vfio_device_ops *ops)
+{
+	return true;
+}
+
+static inline int vfio_iommufd_bind(struct vfio_device *device,
+				    struct iommufd_ctx *ictx, u32 *id)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline int vfio_iommufd_bind_compat(struct vfio_device *device,
+					   struct iommufd_ctx *ictx)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void vfio_iommufd_unbind(struct vfio_device *device)
+{
+}
+
+static inline int vfio_iommufd_attach_group(struct file *file,
+					    struct vfio_group *group)
+{
+	return -EBADFD;
+}
+
+static inline void vfio_iommufd_detach_group(struct vfio_group *group)
+{
+}
+
+static inline int vfio_iommufd_pin_pages(struct vfio_device *device,
+					 dma_addr_t iova, int npage, int prot,
+					 struct page **pages)
+{
+	return -EINVAL;
+}
+
+static inline void vfio_iommufd_unpin_pages(struct vfio_device *device,
+					    dma_addr_t iova, int npage)
+{
+}
+
+static inline int vfio_iommufd_dma_rw(struct vfio_device *device,
+				      dma_addr_t iova, void *data, size_t len,
+				      bool write)
+{
+	return -EINVAL;
+}
+#endif
+
+/* cdev.c */
+#if IS_ENABLED(CONFIG_VFIO_DEVICE_CDEV)
+int vfio_cdev_init(struct class *class);
+void vfio_cdev_exit(void);
+int vfio_cdev_add(struct vfio_device *device);
+void vfio_cdev_del(struct vfio_device *device);
+int vfio_cdev_open(struct inode *inode, struct file *file);
+void vfio_cdev_close(struct vfio_device_file *df);
+long vfio_cdev_bind(struct vfio_device_file *df,
+		    struct vfio_device_bind_iommufd __user *arg);
+long vfio_cdev_ioctl(struct vfio_device_file *df, unsigned int cmd,
+		     void __user *arg);
+#else
+static inline int vfio_cdev_init(struct class *class)
+{
+	return 0;
+}
+
+static inline void vfio_cdev_exit(void)
+{
+}
+
+static inline int vfio_cdev_add(struct vfio_device *device)
+{
+	return device_add(&device->device);
+}
+
+static inline void vfio_cdev_del(struct vfio_device *device)
+{
+	device_del(&device->device);
+}
+
+static inline int vfio_cdev_open(struct inode *inode, struct file *file)
+{
+	return -ENODEV;
+}
+
+static inline void vfio_cdev_close(struct vfio_device_file *df)
+{
+}
+
+static inline long vfio_cdev_bind(struct vfio_device_file *df,
+				  struct vfio_device_bind_iommufd __user *arg)
+{
+	return -ENOTTY;
+}
+
+static inline long vfio_cdev_ioctl(struct vfio_device_file *df,
+				   unsigned int cmd, void __user *arg)
+{
+	return -ENOIOCTLCMD;
+}
+#endif
 
 /* noiommu.c */
 #if IS_ENABLED(CONFIG_VFIO_NOIOMMU)
@@ -223,8 +534,10 @@ static inline void vfio_noiommu_exit(void)
 }
 #endif
 
-/* kvm.c; both under dev_set->lock, at first open and last close */
-void vfio_device_get_kvm(struct vfio_device *device, struct vfio_group *group);
+/* kvm.c; get and put under dev_set->lock, at first open and last close */
+void vfio_kvm_slot_init(struct vfio_kvm_slot *slot);
+void vfio_device_get_kvm(struct vfio_device *device,
+			 struct vfio_kvm_slot *slot);
 void vfio_device_put_kvm(struct vfio_device *device);
 
 /* virqfd.c */

@@ -20,6 +20,7 @@
 #include <linux/iova_bitmap.h>
 #include <linux/mm.h>
 #include <linux/poll.h>
+#include <linux/uuid.h>
 #include <linux/workqueue.h>
 #include <uapi/linux/vfio.h>
 
@@ -194,6 +195,10 @@ struct vfio_peer_host {
  * @device_feature: VFIO_DEVICE_FEATURE for what the core does not know;
  *	@arg points to the @argsz bytes of data. -ENOTTY for unknown ones.
  *	Optional
+ * @match_token_uuid: may somebody who names this token, NULL for none, bind the
+ *	device through /dev/vfio/devices: 0 or an errno. Without it no token is
+ *	needed and none can be given. Under dev_set->lock, before @open_device.
+ *	Optional
  *
  * Of one device @read, @write, @ioctl, @mmap and @device_feature run in any
  * number at a time, between @open_device and @close_device, in the context of
@@ -222,6 +227,8 @@ struct vfio_device_ops {
 	void	(*dma_unmap)(struct vfio_device *vdev, u64 iova, u64 length);
 	int	(*device_feature)(struct vfio_device *vdev, u32 flags,
 				  void __user *arg, size_t argsz);
+	int	(*match_token_uuid)(struct vfio_device *vdev,
+				    const uuid_t *uuid);
 };
 
 /**

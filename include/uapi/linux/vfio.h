@@ -570,24 +570,36 @@ struct vfio_device_feature {
 
 /**
  * struct vfio_device_bind_iommufd - argument of VFIO_DEVICE_BIND_IOMMUFD
- * @argsz: size of this structure
- * @flags: 0
+ * @argsz: size of this structure, or up to @out_devid without a token
+ * @flags: VFIO_DEVICE_BIND_FLAG_*
  * @iommufd: file descriptor of /dev/iommu
  * @out_devid: out, the device's ID in requests to that iommufd
+ * @token_uuid_ptr: with VFIO_DEVICE_BIND_FLAG_TOKEN, address of the sixteen
+ *	bytes of a UUID: the secret of VFIO_DEVICE_FEATURE_PCI_VF_TOKEN
  */
 struct vfio_device_bind_iommufd {
-	__u32	argsz;
-	__u32	flags;
-	__s32	iommufd;
-	__u32	out_devid;
+	__u32		argsz;
+	__u32		flags;
+	__s32		iommufd;
+	__u32		out_devid;
+	__aligned_u64	token_uuid_ptr;
 };
+
+/* @token_uuid_ptr is valid. A device that knows no tokens does not take it. */
+#define VFIO_DEVICE_BIND_FLAG_TOKEN	(1 << 0)
 
 /**
  * VFIO_DEVICE_BIND_IOMMUFD - open the device for this file
  *
- * The caller owns the DMA of the device's group afterwards. Errors: EINVAL,
- * also if the file is bound; EBADF; EBUSY while the group's own file is open;
- * EPERM if somebody else owns the group's DMA.
+ * The caller owns the DMA of the device's group afterwards, and is the device's
+ * only user: until the file is closed no other file of the device can be bound,
+ * and its group cannot be opened (EBUSY). A device that no IOMMU confines, whose
+ * name begins with noiommu-, takes CAP_SYS_RAWIO to bind.
+ *
+ * Errors: EINVAL, also if this or another file of the device is bound, or if the
+ * file came from a group; EBADF; EBADFD if @iommufd is something else; EBUSY
+ * while the group's own file is open; EACCES if the token is missing or wrong;
+ * EPERM if somebody else owns the group's DMA, or a privilege is missing.
  */
 #define VFIO_DEVICE_BIND_IOMMUFD	_IO(VFIO_TYPE, VFIO_BASE + 18)
 
@@ -608,8 +620,9 @@ struct vfio_device_attach_iommufd_pt {
 /**
  * VFIO_DEVICE_ATTACH_IOMMUFD_PT - let the device's DMA go through a page table
  *
- * On an attached device this replaces the page table it has. Errors: EINVAL,
- * ENOENT for an unknown @pt_id, otherwise what the IOMMU refused with.
+ * On an attached device this replaces what it is attached to. Errors: EINVAL,
+ * also for a device without an IOMMU; ENOENT for an unknown @pt_id; otherwise
+ * what the IOMMU refused with.
  */
 #define VFIO_DEVICE_ATTACH_IOMMUFD_PT	_IO(VFIO_TYPE, VFIO_BASE + 19)
 
@@ -626,7 +639,7 @@ struct vfio_device_detach_iommufd_pt {
 /**
  * VFIO_DEVICE_DETACH_IOMMUFD_PT - cut the device's DMA off
  *
- * Errors: EINVAL.
+ * Nothing happens if the device is not attached. Errors: EINVAL.
  */
 #define VFIO_DEVICE_DETACH_IOMMUFD_PT	_IO(VFIO_TYPE, VFIO_BASE + 20)
 
@@ -726,7 +739,7 @@ struct vfio_pci_hot_reset_info {
  * struct vfio_pci_hot_reset - argument of VFIO_DEVICE_PCI_HOT_RESET
  * @argsz: size of this structure and of @group_fds
  * @flags: 0
- * @count: entries of @group_fds; 0 on a file bound to an iommufd
+ * @count: entries of @group_fds; 0 on a file of /dev/vfio/devices
  * @group_fds: group files that together hold every function that is hit
  */
 struct vfio_pci_hot_reset {

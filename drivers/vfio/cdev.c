@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /dev/vfio/devices/vfioN: a device, without its group and without a container.
+ *
+ * The file can be opened as often as its permissions allow, and does nothing.
+ * VFIO_DEVICE_BIND_IOMMUFD makes one file of the device work, and with it opens
+ * the device: the caller shows an iommufd, which owns the DMA of the device
+ * thereafter and has the address spaces that the device can be attached to. The
+ * file stays bound until it is released. Others of the same device can be bound
+ * after that, not before: nothing says that who has them may share the device.
+ *
+ * What groups are for does not get lost. The DMA of all devices in an IOMMU
+ * group has one owner, so all of them are bound to one iommufd or to none. And
+ * while one is bound the VFIO group cannot be opened, nor can one be bound while
+ * it is.
+ *
+ * Order: keep the group closed (group->lock, released again), dev_set->lock,
+ * iommufd. See device_file.c.
+ */
+#include <linux/cdev.h>
+#include <linux/fs.h>
+#include <linux/iommufd.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/uuid.h>
+
+#include "vfio.h"
+
+static dev_t vfio_cdev_devt;
+
+/*
+ * May the device be opened by somebody who names @token, NULL for none? A driver
+ * that knows tokens only as a part of the name of a device, as the user of a
+ * group says it, is asked in that way: who has none must not get by here.
+ */
+static int vfio_cdev_check_token(struct vfio_device *device,
+				 const uuid_t *token)
+{
+	const struct vfio_device_ops *ops = device->ops;
+	int ret = 0;
+	char *name;
+
+	if (ops->match_token_uuid)
+		return ops->match_token_uuid(device, token);
+
+	if (ops->match) {
+		if (token)
+			name = kasprintf(GFP_KERNEL, "%s vf_token=%pUb",
+					 dev_name(device->dev), token);
+		else
+			name = kstrdup(dev_name(device->dev), GFP_KERNEL);
+		if (!name)
+			return -ENOMEM;
+		ret = ops->match(device, name);
+		kfree(name);
+	}
+	if (ret > 0)
+		return 0;
+	return ret ?: token ? -EINVAL : 0;
+}
+
+/* Open the device for @df, and tell the user what iommufd calls it. */
+static int vfio_cdev_start(struct vfio_device_file *df,
+			   struct iommufd_ctx *ictx, const uuid_t *token,
+			   __u32 __user *out_devid)
+{
+	struct vfio_device *device = df->device;
+	int ret;
+
+	/* By another file. */
+	if (device->open_count)
+		return -EINVAL;
+
+	ret = vfio_cdev_check_token(device, token);
+	if (ret)
+		return ret;
+
+	ret = vfio_device_file_start(df, ictx);
+	if (ret)
+		return ret;
+
+	if (put_user(df->devid, out_devid)) {
+		vfio_device_file_stop(df);
+		return -EFAULT;
+	}
+
+	device->cdev_opened = true;
+	vfio_device_file_set_working(df);
+	return 0;
+}
+
+/* The device's group is kept closed. */
+static int vfio_cdev_bind_to(struct vfio_device_file *df, int iommufd,
+			     const uuid_t *token, __u32 __user *out_devid)
+{
+	struct iommufd_ctx *ictx;
+	int ret;
+
+	lockdep_assert_held(&df->device->dev_set->lock);
+
+	if (df->working)
+		return -EINVAL;
+
+	ictx = iommufd_ctx_from_fd(iommufd);
+	if (IS_ERR(ictx))
+		return PTR_ERR(ictx);
+
+	ret = vfio_cdev_start(df, ictx, token, out_devid);
+
+	/* The device has a reference of its own now, if it is bound. */
+	iommufd_ctx_put(ictx);
+	return ret;
+}
+
+/* VFIO_DEVICE_BIND_IOMMUFD */
+long vfio_cdev_bind(struct vfio_device_file *df,
+		    struct vfio_device_bind_iommufd __user *arg)
+{
+	const size_t minsz = offsetofend(struct vfio_device_bind_iommufd,
+					 out_devid);
+	struct vfio_device *device = df->device;
+	struct vfio_device_bind_iommufd bind;
+	uuid_t uuid, *token = NULL;
+	int ret;
+
+	if (copy_from_user(&bind, arg, minsz))
+		return -EFAULT;
+	if (bind.argsz < minsz || bind.iommufd < 0 ||
+	    bind.flags & ~VFIO_DEVICE_BIND_FLAG_TOKEN)
+		return -EINVAL;
+
+	if (bind.flags & VFIO_DEVICE_BIND_FLAG_TOKEN) {
+		if (bind.argsz < sizeof(bind))
+			return -EINVAL;
+		if (copy_from_user(&bind.token_uuid_ptr, &arg->token_uuid_ptr,
+				   sizeof(bind.token_uuid_ptr)) ||
+		    copy_from_user(&uuid, u64_to_user_ptr(bind.token_uuid_ptr),
+				   sizeof(uuid)))
+			return -EFAULT;
+		token = &uuid;
+	}
+
+	if (df->group)
+		return -EINVAL;
+
+	ret = vfio_group_keep_closed(device);
+	if (ret)
+		return ret;
+
+	mutex_lock(&device->dev_set->lock);
+	ret = vfio_cdev_bind_to(df, bind.iommufd, token, &arg->out_devid);
+	mutex_unlock(&device->dev_set->lock);
+
+	if (ret)
+		vfio_group_let_open(device);
+	return ret;
+}
+
+static long vfio_cdev_attach(struct vfio_device_file *df,
+			     struct vfio_device_attach_iommufd_pt __user *arg)
+{
+	const size_t minsz = offsetofend(struct vfio_device_attach_iommufd_pt,
+					 pt_id);
+	struct vfio_device *device = df->device;
+	struct vfio_device_attach_iommufd_pt attach;
+	int ret;
+
+	if (copy_from_user(&attach, arg, minsz))
+		return -EFAULT;
+	if (attach.argsz < minsz || attach.flags)
+		return -EINVAL;
+
+	mutex_lock(&device->dev_set->lock);
+	ret = vfio_iommufd_attach(device, &attach.pt_id);
+	if (!ret && put_user(attach.pt_id, &arg->pt_id)) {
+		/* Attached to what the user cannot know. */
+		vfio_iommufd_detach(device);
+		ret = -EFAULT;
+	}
+	mutex_unlock(&device->dev_set->lock);
+	return ret;
+}
+
+static long vfio_cdev_detach(struct vfio_device_file *df,
+			     struct vfio_device_detach_iommufd_pt __user *arg)
+{
+	const size_t minsz = offsetofend(struct vfio_device_detach_iommufd_pt,
+					 flags);
+	struct vfio_device *device = df->device;
+	struct vfio_device_detach_iommufd_pt detach;
+
+	if (copy_from_user(&detach, arg, minsz))
+		return -EFAULT;
+	if (detach.argsz < minsz || detach.flags)
+		return -EINVAL;
+
+	mutex_lock(&device->dev_set->lock);
+	vfio_iommufd_detach(device);
+	mutex_unlock(&device->dev_set->lock);
+	return 0;
+}
+
+/* What only a bound file knows; -ENOIOCTLCMD for everything else. */
+long vfio_cdev_ioctl(struct vfio_device_file *df, unsigned int cmd,
+		     void __user *arg)
+{
+	switch (cmd) {
+	case VFIO_DEVICE_ATTACH_IOMMUFD_PT:
+		return vfio_cdev_attach(df, arg);
+	case VFIO_DEVICE_DETACH_IOMMUFD_PT:
+		return vfio_cdev_detach(df, arg);
+	default:
+		return -ENOIOCTLCMD;
+	}
+}
+
+/* The open of vfio_device_fops: files of a group are made, not opened. */
+int vfio_cdev_open(struct inode *inode, struct file *file)
+{
+	struct vfio_device *device =
+			container_of(inode->i_cdev, struct vfio_device, cdev);
+	struct vfio_device_file *df;
+
+	if (!vfio_device_try_get_registration(device))
+		return -ENODEV;
+
+	df = vfio_device_file_alloc(device, NULL);
+	if (!df) {
+		vfio_device_put_registration(device);
+		return -ENOMEM;
+	}
+
+	file->private_data = df;
+	file->f_mapping = device->inode->i_mapping;
+	return 0;
+}
+
+/* The file is released: if it is bound, that ends. */
+void vfio_cdev_close(struct vfio_device_file *df)
+{
+	struct vfio_device *device = df->device;
+
+	if (!df->working)
+		return;
+
+	mutex_lock(&device->dev_set->lock);
+	vfio_device_file_stop(df);
+	device->cdev_opened = false;
+	mutex_unlock(&device->dev_set->lock);
+
+	vfio_group_let_open(device);
+}
+
+/* Let users find @device; they cannot open it before it is registered. */
+int vfio_cdev_add(struct vfio_device *device)
+{
+	device->device.devt = MKDEV(MAJOR(vfio_cdev_devt), device->index);
+	cdev_init(&device->cdev, &vfio_device_fops);
+	device->cdev.owner = THIS_MODULE;
+	return cdev_device_add(&device->cdev, &device->device);
+}
+
+void vfio_cdev_del(struct vfio_device *device)
+{
+	cdev_device_del(&device->cdev, &device->device);
+}
+
+static char *vfio_cdev_devnode(const struct device *dev, umode_t *mode)
+{
+	return kasprintf(GFP_KERNEL, "vfio/devices/%s", dev_name(dev));
+}
+
+int __init vfio_cdev_init(struct class *class)
+{
+	class->devnode = vfio_cdev_devnode;
+	return alloc_chrdev_region(&vfio_cdev_devt, 0, MINORMASK + 1,
+				   "vfio-dev");
+}
+
+void vfio_cdev_exit(void)
+{
+	unregister_chrdev_region(vfio_cdev_devt, MINORMASK + 1);
+}
