@@ -4,9 +4,11 @@
  *
  * A hot reset hits every device of a device set at once, so it needs all of
  * them: each affected function bound to a vfio driver, each owned by the
- * caller, each one's gate closed. dev_set->lock keeps the set as it is and its
- * devices from being opened and closed; under it the gates are closed, the
- * first one waiting, the others only trying, because their holders may wait
+ * caller, each one's gate closed. Who opened the device through a group shows
+ * the files of groups for that; who bound it to an iommufd has what is bound
+ * there, with the groups of these devices. dev_set->lock keeps the set as it is
+ * and its devices from being opened and closed; under it the gates are closed,
+ * the first one waiting, the others only trying, because their holders may wait
  * for the first. Either all are held or nothing is reset.
  */
 #include <linux/file.h>
@@ -93,14 +95,34 @@ static int vfio_pci_for_each_affected(struct pci_dev *pdev,
 }
 
 struct vfio_pci_affected {
+	struct vfio_pci_core_device *vdev;	/* the device that asks */
 	struct vfio_pci_dependent_device *devices;
 	u32 count;
+	u32 flags;
 };
+
+/* What @pdev is to the user of the iommufd that @vdev is bound to. */
+static u32 vfio_pci_affected_devid(struct vfio_pci_core_device *vdev,
+				   struct pci_dev *pdev)
+{
+	struct vfio_device *device;
+	int id;
+
+	device = vfio_find_device_in_devset(vdev->vdev.dev_set, &pdev->dev);
+	if (!device)
+		return VFIO_PCI_DEVID_NOT_OWNED;
+
+	id = vfio_iommufd_get_dev_id(device,
+				     vfio_iommufd_device_ictx(&vdev->vdev));
+	if (id > 0)
+		return id;
+	return id == -ENOENT ? VFIO_PCI_DEVID_OWNED : VFIO_PCI_DEVID_NOT_OWNED;
+}
 
 static int vfio_pci_note_affected(struct pci_dev *pdev, void *data)
 {
 	struct vfio_pci_affected *all = data;
-	struct vfio_pci_dependent_device *devices;
+	struct vfio_pci_dependent_device *devices, *new;
 	struct iommu_group *group;
 
 	devices = krealloc_array(all->devices, all->count + 1,
@@ -109,18 +131,24 @@ static int vfio_pci_note_affected(struct pci_dev *pdev, void *data)
 		return -ENOMEM;
 	all->devices = devices;
 
-	/* Nobody can prove that he owns what is in no group. */
-	group = iommu_group_get(&pdev->dev);
-	if (!group)
-		return -EPERM;
+	new = &devices[all->count];
+	new->segment = pci_domain_nr(pdev->bus);
+	new->bus = pdev->bus->number;
+	new->devfn = pdev->devfn;
 
-	devices[all->count++] = (struct vfio_pci_dependent_device) {
-		.group_id = iommu_group_id(group),
-		.segment = pci_domain_nr(pdev->bus),
-		.bus = pdev->bus->number,
-		.devfn = pdev->devfn,
-	};
-	iommu_group_put(group);
+	if (all->flags & VFIO_PCI_HOT_RESET_FLAG_DEV_ID) {
+		new->devid = vfio_pci_affected_devid(all->vdev, pdev);
+		if (new->devid == VFIO_PCI_DEVID_NOT_OWNED)
+			all->flags &= ~VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED;
+	} else {
+		/* Nobody can prove that he owns what is in no group. */
+		group = iommu_group_get(&pdev->dev);
+		if (!group)
+			return -EPERM;
+		new->group_id = iommu_group_id(group);
+		iommu_group_put(group);
+	}
+	all->count++;
 	return 0;
 }
 
@@ -131,7 +159,8 @@ long vfio_pci_get_hot_reset_info(struct vfio_pci_core_device *vdev,
 	struct vfio_pci_hot_reset_info __user *uinfo = arg;
 	const size_t minsz = offsetofend(struct vfio_pci_hot_reset_info, count);
 	struct vfio_pci_hot_reset_info hdr;
-	struct vfio_pci_affected all = {};
+	struct vfio_device_set *dev_set = vdev->vdev.dev_set;
+	struct vfio_pci_affected all = { .vdev = vdev };
 	size_t room;
 	int ret;
 
@@ -141,12 +170,19 @@ long vfio_pci_get_hot_reset_info(struct vfio_pci_core_device *vdev,
 		return -EINVAL;
 	room = (hdr.argsz - minsz) / sizeof(*all.devices);
 
+	if (vfio_device_cdev_opened(&vdev->vdev))
+		all.flags = VFIO_PCI_HOT_RESET_FLAG_DEV_ID |
+			    VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED;
+
+	mutex_lock(&dev_set->lock);
 	ret = vfio_pci_for_each_affected(vdev->pdev, vfio_pci_note_affected,
 					 &all);
+	mutex_unlock(&dev_set->lock);
 	if (ret)
 		goto free;
 
-	hdr.flags = 0;
+	/* Who only asks for the count gets only that. */
+	hdr.flags = room < all.count ? 0 : all.flags;
 	hdr.count = all.count;
 	if (copy_to_user(uinfo, &hdr, minsz))
 		ret = -EFAULT;
@@ -268,61 +304,77 @@ put_power:
 	return ret;
 }
 
-static void vfio_pci_put_files(struct file **files, u32 count)
+/* What shows that the caller owns the devices of a set: one or the other. */
+struct vfio_pci_proof {
+	struct file **groups;
+	u32 count;
+	struct iommufd_ctx *ictx;
+};
+
+static void vfio_pci_put_proof(struct vfio_pci_proof *proof)
 {
-	while (count--)
-		fput(files[count]);
-	kfree(files);
+	while (proof->count)
+		fput(proof->groups[--proof->count]);
+	kfree(proof->groups);
 }
 
-/* The groups whose files prove that the caller owns their devices. */
-static struct file **vfio_pci_get_group_files(const s32 __user *ufds, u32 count)
+/* Groups by their files. On failure there may be some in @proof. */
+static int vfio_pci_get_groups(struct vfio_pci_proof *proof,
+			       const s32 __user *ufds, u32 count)
 {
-	struct file **files;
+	struct file *file;
 	int ret = 0;
 	s32 *fds;
 	u32 i;
 
 	fds = memdup_array_user(ufds, count, sizeof(*fds));
 	if (IS_ERR(fds))
-		return ERR_CAST(fds);
+		return PTR_ERR(fds);
 
-	files = kcalloc(count, sizeof(*files), GFP_KERNEL_ACCOUNT);
-	if (!files) {
-		kfree(fds);
-		return ERR_PTR(-ENOMEM);
-	}
+	proof->groups = kcalloc(count, sizeof(*proof->groups),
+				GFP_KERNEL_ACCOUNT);
+	if (!proof->groups)
+		ret = -ENOMEM;
 
 	for (i = 0; i < count && !ret; i++) {
-		files[i] = fget(fds[i]);
-		if (!files[i]) {
+		file = fget(fds[i]);
+		if (!file) {
 			ret = -EBADF;
 			break;
 		}
-		if (!vfio_file_is_group(files[i]))
+		proof->groups[proof->count++] = file;
+		if (!vfio_file_is_group(file))
 			ret = -EINVAL;
 	}
 	kfree(fds);
-	if (!ret)
-		return files;
+	return ret;
+}
 
-	vfio_pci_put_files(files, i);
-	return ERR_PTR(ret);
+static bool vfio_pci_proves(const struct vfio_pci_proof *proof,
+			    struct vfio_device *device)
+{
+	int id;
+	u32 i;
+
+	if (proof->ictx) {
+		id = vfio_iommufd_get_dev_id(device, proof->ictx);
+		return id > 0 || id == -ENOENT;
+	}
+
+	for (i = 0; i < proof->count; i++)
+		if (vfio_file_has_dev(proof->groups[i], device))
+			return true;
+	return false;
 }
 
 static bool vfio_pci_set_is_owned(struct vfio_device_set *dev_set,
-				  struct file **files, u32 count)
+				  const struct vfio_pci_proof *proof)
 {
 	struct vfio_device *device;
-	u32 i;
 
-	list_for_each_entry(device, &dev_set->device_list, dev_set_list) {
-		for (i = 0; i < count; i++)
-			if (vfio_file_has_dev(files[i], device))
-				break;
-		if (i == count)
+	list_for_each_entry(device, &dev_set->device_list, dev_set_list)
+		if (!vfio_pci_proves(proof, device))
 			return false;
-	}
 	return true;
 }
 
@@ -332,14 +384,17 @@ long vfio_pci_hot_reset(struct vfio_pci_core_device *vdev, void __user *arg)
 	struct vfio_device_set *dev_set = vdev->vdev.dev_set;
 	struct vfio_pci_hot_reset __user *ureset = arg;
 	const size_t minsz = offsetofend(struct vfio_pci_hot_reset, count);
+	struct vfio_pci_proof proof = {};
 	struct vfio_pci_hot_reset hdr;
-	struct file **files;
 	u32 affected = 0;
 	int ret;
 
 	if (copy_from_user(&hdr, ureset, minsz))
 		return -EFAULT;
-	if (hdr.argsz < minsz || hdr.flags || !hdr.count)
+	if (hdr.argsz < minsz || hdr.flags)
+		return -EINVAL;
+	/* Groups are for who opened the device through one. */
+	if (!hdr.count != vfio_device_cdev_opened(&vdev->vdev))
 		return -EINVAL;
 
 	ret = vfio_pci_for_each_affected(vdev->pdev, vfio_pci_count_affected,
@@ -350,18 +405,21 @@ long vfio_pci_hot_reset(struct vfio_pci_core_device *vdev, void __user *arg)
 	if (hdr.count > affected)
 		return -EINVAL;
 
-	files = vfio_pci_get_group_files(ureset->group_fds, hdr.count);
-	if (IS_ERR(files))
-		return PTR_ERR(files);
+	if (hdr.count)
+		ret = vfio_pci_get_groups(&proof, ureset->group_fds, hdr.count);
+	else
+		proof.ictx = vfio_iommufd_device_ictx(&vdev->vdev);
+	if (ret)
+		goto put;
 
 	mutex_lock(&dev_set->lock);
-	if (vfio_pci_set_is_owned(dev_set, files, hdr.count))
+	if (vfio_pci_set_is_owned(dev_set, &proof))
 		ret = vfio_pci_reset_set(dev_set, vdev->pdev);
 	else
 		ret = -EINVAL;
 	mutex_unlock(&dev_set->lock);
-
-	vfio_pci_put_files(files, hdr.count);
+put:
+	vfio_pci_put_proof(&proof);
 	return ret;
 }
 
