@@ -202,6 +202,25 @@ int vfio_pci_vf_token_check(struct vfio_pci_core_device *vdev,
 	return -EINVAL;
 }
 
+/**
+ * vfio_pci_core_match_token_uuid - &vfio_device_ops.match_token_uuid of vfio-pci
+ *	devices
+ * @core_vdev: the device
+ * @uuid: the token given, or NULL
+ *
+ * Return: what vfio_pci_vf_token_check() returns.
+ * Context: may sleep.
+ */
+int vfio_pci_core_match_token_uuid(struct vfio_device *core_vdev,
+				   const uuid_t *uuid)
+{
+	struct vfio_pci_core_device *vdev =
+		container_of(core_vdev, struct vfio_pci_core_device, vdev);
+
+	return vfio_pci_vf_token_check(vdev, uuid);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_core_match_token_uuid);
+
 /* VFIO_DEVICE_FEATURE_PCI_VF_TOKEN: set only, a token is not given away. */
 int vfio_pci_feature_vf_token(struct vfio_pci_core_device *vdev, u32 flags,
 			      uuid_t __user *arg, size_t argsz)

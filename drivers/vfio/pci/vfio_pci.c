@@ -108,6 +108,7 @@ static const struct vfio_device_ops vfio_pci_ops = {
 	.init = vfio_pci_core_init_dev,
 	.release = vfio_pci_core_release_dev,
 	.match = vfio_pci_core_match,
+	.match_token_uuid = vfio_pci_core_match_token_uuid,
 	.request = vfio_pci_core_request,
 
 	/* its files */
