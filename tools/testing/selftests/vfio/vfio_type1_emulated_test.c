@@ -32,7 +32,6 @@ static int emulated_open(struct vfio_dev *d, int nr, int type,
 {
 	char path[128], link[128], name[32];
 	ssize_t len;
-	int ret;
 
 	vfio_dev_init(d);
 	snprintf(name, sizeof(name), "test_vfio_emulated.%d", nr);
@@ -42,24 +41,8 @@ static int emulated_open(struct vfio_dev *d, int nr, int type,
 	if (len < 0)
 		return -ENXIO;
 	link[len] = 0;
-
-	d->group_id = atoi(strrchr(link, '/') + 1);
-	d->group = vfio_open_group(d->group_id);
-	if (d->group < 0)
-		return d->group;
-	d->iommu_type = type;
-	d->shared = other;
-	d->container = other ? other->container : vfio_open_container();
-	ret = vfio_ioctl(d->group, VFIO_GROUP_SET_CONTAINER, &d->container);
-	if (!ret && !other)
-		ret = vfio_ioctl(d->container, VFIO_SET_IOMMU, type);
-	if (!ret) {
-		d->device = vfio_get_device_fd(d->group, name);
-		ret = d->device < 0 ? d->device : 0;
-	}
-	if (ret)
-		vfio_dev_close(d);
-	return ret;
+	return vfio_dev_open_named(d, name, atoi(strrchr(link, '/') + 1), type,
+				   other);
 }
 
 static int pin(const struct vfio_dev *d, uint64_t iova, int npages, int prot,

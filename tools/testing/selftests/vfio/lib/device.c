@@ -79,8 +79,8 @@ void vfio_dev_init(struct vfio_dev *d)
 	d->device = -1;
 }
 
-/* Bind the whole group of @id and open the group, nothing more. */
-int vfio_dev_open_group(struct vfio_dev *d, const char *id)
+/* Bind the whole group of @id, nothing more. */
+static int bind_group(struct vfio_dev *d, const char *id)
 {
 	char bdf[VFIO_BDF_LEN];
 	int ret;
@@ -95,44 +95,103 @@ int vfio_dev_open_group(struct vfio_dev *d, const char *id)
 	if (ret)
 		return ret;
 	d->group_id = vfio_pci_group(d->bdf);
-	if (d->group_id < 0)
-		return d->group_id;
+	return d->group_id < 0 ? d->group_id : 0;
+}
+
+/* Bind the whole group of @id and open the group, nothing more. */
+int vfio_dev_open_group(struct vfio_dev *d, const char *id)
+{
+	int ret = bind_group(d, id);
+
+	if (ret)
+		return ret;
 	d->group = vfio_open_group(d->group_id);
 	return d->group < 0 ? d->group : 0;
 }
 
-static int attach_and_get(struct vfio_dev *d)
+/* A file of a device in the group of @d, which is open: another, or its own. */
+int vfio_dev_get_device(const struct vfio_dev *d, const char *name)
+{
+	uint32_t pt = d->ioas;
+	int fd, ret;
+
+	if (d->mode != VFIO_MODE_IOMMUFD)
+		return vfio_get_device_fd(d->group, name);
+
+	fd = vfio_cdev_open(name);
+	if (fd < 0)
+		return fd;
+	ret = vfio_cdev_bind(fd, d->container, NULL);
+	if (!ret)
+		ret = vfio_cdev_attach(fd, &pt);
+	if (!ret)
+		return fd;
+	close(fd);
+	return ret;
+}
+
+/* Attach the group to the container, and choose the container's IOMMU type. */
+static int attach_group(struct vfio_dev *d)
+{
+	unsigned long type = VFIO_TYPE1v2_IOMMU;
+	int ret;
+
+	d->group = vfio_open_group(d->group_id);
+	if (d->group < 0)
+		return d->group;
+	ret = vfio_ioctl(d->group, VFIO_GROUP_SET_CONTAINER, &d->container);
+	if (ret || d->shared)
+		return ret;
+	if (d->mode && !(d->mode & VFIO_MODE_IOMMUFDS))
+		type = d->mode;
+	return vfio_ioctl(d->container, VFIO_SET_IOMMU, type);
+}
+
+/* An address space that also is what the ioctls of a container work on. */
+static int make_ioas(struct vfio_dev *d)
 {
 	int ret;
 
-	ret = vfio_ioctl(d->group, VFIO_GROUP_SET_CONTAINER, &d->container);
+	if (d->shared)
+		return 0;
+	ret = vfio_ioas_alloc(d->container, &d->ioas);
+	return ret ? ret : vfio_ioas_set_compat(d->container, d->ioas);
+}
+
+/* @d has a name and the number of its group; in the container of @other. */
+static int open_in(struct vfio_dev *d, int mode, const struct vfio_dev *other)
+{
+	int ret;
+
+	d->mode = mode;
+	d->shared = other;
+	if (other) {
+		d->container = other->container;
+		d->ioas = other->ioas;
+	} else {
+		d->container = mode & VFIO_MODE_IOMMUFDS ?
+			       vfio_iommufd_open() : vfio_open_container();
+	}
+	if (d->container < 0)
+		return d->container;
+
+	ret = mode == VFIO_MODE_IOMMUFD ? make_ioas(d) : attach_group(d);
 	if (ret)
 		return ret;
-	if (!d->shared) {
-		ret = vfio_ioctl(d->container, VFIO_SET_IOMMU,
-				 (unsigned long)d->iommu_type);
-		if (ret)
-			return ret;
-	}
-	d->device = vfio_get_device_fd(d->group, d->bdf);
+	d->device = vfio_dev_get_device(d, d->bdf);
 	return d->device < 0 ? d->device : 0;
 }
 
-/* Bind @id and open its group, a container of its own, and the device. */
-int vfio_dev_open(struct vfio_dev *d, const char *id, int iommu_type)
+/* Bind @id and open it in a container of its own. */
+int vfio_dev_open(struct vfio_dev *d, const char *id, int mode)
 {
 	int ret;
 
-	ret = vfio_dev_open_group(d, id);
-	if (ret)
-		goto err;
-	d->iommu_type = iommu_type;
-	d->container = vfio_open_container();
-	ret = d->container < 0 ? d->container : attach_and_get(d);
+	ret = bind_group(d, id);
 	if (!ret)
-		return 0;
-err:
-	vfio_dev_close(d);
+		ret = open_in(d, mode, NULL);
+	if (ret)
+		vfio_dev_close(d);
 	return ret;
 }
 
@@ -142,13 +201,9 @@ int vfio_dev_open_with(struct vfio_dev *d, const char *id,
 {
 	int ret;
 
-	ret = vfio_dev_open_group(d, id);
-	if (!ret) {
-		d->iommu_type = other->iommu_type;
-		d->container = other->container;
-		d->shared = true;
-		ret = attach_and_get(d);
-	}
+	ret = bind_group(d, id);
+	if (!ret)
+		ret = open_in(d, other->mode, other);
 	if (ret)
 		vfio_dev_close(d);
 	return ret;
@@ -159,23 +214,14 @@ int vfio_dev_open_with(struct vfio_dev *d, const char *id,
  * in a container of its own or in that of @other.
  */
 int vfio_dev_open_named(struct vfio_dev *d, const char *name, int group_id,
-			int iommu_type, const struct vfio_dev *other)
+			int mode, const struct vfio_dev *other)
 {
 	int ret;
 
 	vfio_dev_init(d);
 	snprintf(d->bdf, sizeof(d->bdf), "%s", name);
 	d->group_id = group_id;
-	d->iommu_type = iommu_type;
-	d->shared = other;
-	d->container = other ? other->container : vfio_open_container();
-	d->group = vfio_open_group(group_id);
-	if (d->container < 0)
-		ret = d->container;
-	else if (d->group < 0)
-		ret = d->group;
-	else
-		ret = attach_and_get(d);
+	ret = open_in(d, mode, other);
 	if (ret)
 		vfio_dev_close(d);
 	return ret;

@@ -30,14 +30,24 @@
 /* Long enough for a UUID, which is what a mediated device is called. */
 #define VFIO_BDF_LEN 40
 
+/*
+ * How a device is opened and where its DMA goes: an IOMMU type, for a container
+ * with it, one of these, or 0 for what most programs do, VFIO_TYPE1v2_IOMMU. In
+ * every mode the ioctls of a type1 container can be had from vfio_dev.container.
+ */
+#define VFIO_MODE_COMPAT	0x1001	/* its group, an iommufd as container */
+#define VFIO_MODE_IOMMUFD	0x1002	/* its own file, bound to an iommufd */
+#define VFIO_MODE_IOMMUFDS	0x1000	/* in both of them */
+
 /* A device opened through /dev/vfio, or any prefix of the steps to it. */
 struct vfio_dev {
 	char bdf[VFIO_BDF_LEN];
 	int group_id;
 	int container;
-	int group;
+	int group;		/* not in VFIO_MODE_IOMMUFD */
 	int device;
-	int iommu_type;
+	int mode;
+	uint32_t ioas;		/* only in VFIO_MODE_IOMMUFD */
 	bool shared;		/* the container belongs to another vfio_dev */
 };
 
@@ -71,12 +81,13 @@ int vfio_open_group(int group_id);
 int vfio_group_status(int group, uint32_t *flags);
 int vfio_get_device_fd(int group, const char *name);
 void vfio_dev_init(struct vfio_dev *d);
-int vfio_dev_open(struct vfio_dev *d, const char *id, int iommu_type);
+int vfio_dev_open(struct vfio_dev *d, const char *id, int mode);
 int vfio_dev_open_group(struct vfio_dev *d, const char *id);
 int vfio_dev_open_named(struct vfio_dev *d, const char *name, int group_id,
-			int iommu_type, const struct vfio_dev *other);
+			int mode, const struct vfio_dev *other);
 int vfio_dev_open_with(struct vfio_dev *d, const char *id,
 		       const struct vfio_dev *other);
+int vfio_dev_get_device(const struct vfio_dev *d, const char *name);
 void vfio_dev_close(struct vfio_dev *d);
 
 int vfio_dev_info(const struct vfio_dev *d, struct vfio_device_info *info);
@@ -148,6 +159,25 @@ struct vfio_iommu_type1_info *vfio_iommu_info(int container);
 void *vfio_alloc_pages(size_t len);
 
 /*
+ * iommufd.c: device files of their own, and iommufd. A device is named as on its
+ * bus, by the address on PCI.
+ */
+int vfio_cdev_node(const char *name, char *node, size_t len);
+int vfio_cdev_open(const char *name);
+int vfio_cdev_bind(int device, int iommufd, uint32_t *devid);
+int vfio_cdev_bind_token(int device, int iommufd, const uint8_t uuid[16]);
+int vfio_cdev_attach(int device, uint32_t *pt_id);
+int vfio_cdev_detach(int device);
+int vfio_iommufd_open(void);
+int vfio_iommufd_destroy(int iommufd, uint32_t id);
+int vfio_ioas_alloc(int iommufd, uint32_t *id);
+int vfio_ioas_compat(int iommufd, uint32_t *id);
+int vfio_ioas_set_compat(int iommufd, uint32_t id);
+int vfio_ioas_map(int iommufd, uint32_t ioas, void *vaddr, uint64_t iova,
+		  uint64_t size);
+int vfio_ioas_unmap(int iommufd, uint32_t ioas, uint64_t iova, uint64_t size);
+
+/*
  * fault.c: accesses that may raise a signal. They return 0, or the number of
  * the signal that the access raised (SIGBUS, SIGSEGV).
  */
@@ -202,16 +232,26 @@ int vfio_send_fd(int sock, int fd);
 int vfio_recv_fd(int sock);
 uint64_t vfio_now_ms(void);
 
+/* @ret says that this kernel was built without what @mode takes: skip. */
+#define VFIO_SKIP_WITHOUT_MODE(mode, ret) do {				\
+	if ((ret) == -ENOENT && (mode) == VFIO_MODE_COMPAT)		\
+		SKIP(_exit(KSFT_SKIP), "the kernel has no iommufd");	\
+	if ((ret) == -ENOENT && (mode) == VFIO_MODE_IOMMUFD)		\
+		SKIP(_exit(KSFT_SKIP), "the kernel has no device files"); \
+} while (0)
+
 /*
  * For tests and fixtures: open @id or skip. Only hardware that is not there is
  * a reason to skip. Leaving by exit status works in a fixture's setup, too.
  */
-#define VFIO_DEV_OPEN_OR_SKIP(d, id, type) do {				\
+#define VFIO_DEV_OPEN_OR_SKIP(d, id, mode) do {				\
 	const char *__open_id = id;					\
-	int __open_ret = vfio_dev_open(d, __open_id, type);		\
+	int __open_mode = mode;						\
+	int __open_ret = vfio_dev_open(d, __open_id, __open_mode);	\
 									\
 	if (__open_ret == -ENXIO)					\
 		SKIP(_exit(KSFT_SKIP), "no device %s here", __open_id);	\
+	VFIO_SKIP_WITHOUT_MODE(__open_mode, __open_ret);		\
 	ASSERT_EQ(0, __open_ret);					\
 } while (0)
 
@@ -223,6 +263,22 @@ uint64_t vfio_now_ms(void);
 	if (vfio_pci_resolve(__bind_id, __bind_bdf))			\
 		SKIP(_exit(KSFT_SKIP), "no device %s here", __bind_id);	\
 	ASSERT_EQ(0, vfio_pci_bind_group(__bind_bdf));			\
+} while (0)
+
+/* An iommufd, if this kernel has it, as @fd. */
+#define VFIO_IOMMUFD_OPEN_OR_SKIP(fd) do {				\
+	fd = vfio_iommufd_open();					\
+	if (fd == -ENOENT)						\
+		SKIP(_exit(KSFT_SKIP), "the kernel has no iommufd");	\
+	ASSERT_LE(0, fd);						\
+} while (0)
+
+/* The device file of @bdf, which is bound to vfio-pci, as @fd. */
+#define VFIO_CDEV_OPEN_OR_SKIP(bdf, fd) do {				\
+	fd = vfio_cdev_open(bdf);					\
+	if (fd == -ENOENT)						\
+		SKIP(_exit(KSFT_SKIP), "the kernel has no device files"); \
+	ASSERT_LE(0, fd);						\
 } while (0)
 
 /* For the harness: a kernel that checks itself, in an emulator, is slow. */

@@ -23,12 +23,14 @@
 struct test_pin {
 	struct list_head next;
 	u64 iova;
+	u64 call;	/* the one that pinned it */
 };
 
 struct test_dev {
 	struct vfio_device vdev;
 	struct mutex lock;	/* all below */
 	struct list_head pins;
+	u64 calls;
 	struct test_vfio_unmaps unmaps;
 };
 
@@ -54,11 +56,15 @@ static int test_open(struct vfio_device *vdev)
 	return 0;
 }
 
-/* Let go of the pinned pages from @iova on. */
+/*
+ * Let go of the pinned pages from @iova on, those that were pinned by one call
+ * by one call: iommufd wants it so.
+ */
 static void test_unpin(struct test_dev *t, u64 iova, u64 length)
 {
-	struct test_pin *pin, *tmp;
+	struct test_pin *pin, *tmp, *first = NULL;
 	LIST_HEAD(gone);
+	int npages = 0;
 
 	mutex_lock(&t->lock);
 	list_for_each_entry_safe(pin, tmp, &t->pins, next)
@@ -66,10 +72,22 @@ static void test_unpin(struct test_dev *t, u64 iova, u64 length)
 			list_move_tail(&pin->next, &gone);
 	mutex_unlock(&t->lock);
 
-	list_for_each_entry_safe(pin, tmp, &gone, next) {
-		vfio_unpin_pages(&t->vdev, pin->iova, 1);
-		kfree(pin);
+	list_for_each_entry(pin, &gone, next) {
+		if (first && pin->call == first->call &&
+		    pin->iova == first->iova + npages * PAGE_SIZE) {
+			npages++;
+			continue;
+		}
+		if (first)
+			vfio_unpin_pages(&t->vdev, first->iova, npages);
+		first = pin;
+		npages = 1;
 	}
+	if (first)
+		vfio_unpin_pages(&t->vdev, first->iova, npages);
+
+	list_for_each_entry_safe(pin, tmp, &gone, next)
+		kfree(pin);
 }
 
 static void test_close(struct vfio_device *vdev)
@@ -117,9 +135,11 @@ static long test_pin(struct test_dev *t, struct test_vfio_dma *d)
 	mutex_lock(&t->lock);
 	ret = vfio_pin_pages(&t->vdev, d->iova, d->npages, d->prot, pages);
 	for (i = 0; i < d->npages && ret > 0; i++) {
-		list_add(&pins[i]->next, &t->pins);
+		pins[i]->call = t->calls;
+		list_add_tail(&pins[i]->next, &t->pins);
 		pins[i] = NULL;
 	}
+	t->calls++;
 	mutex_unlock(&t->lock);
 
 	for (i = 0; i < d->npages && d->user && ret > 0; i++) {
@@ -204,6 +224,10 @@ static const struct vfio_device_ops test_ops = {
 	.close_device	= test_close,
 	.ioctl		= test_ioctl,
 	.dma_unmap	= test_dma_unmap,
+	.bind_iommufd	= vfio_iommufd_emulated_bind,
+	.unbind_iommufd	= vfio_iommufd_emulated_unbind,
+	.attach_ioas	= vfio_iommufd_emulated_attach_ioas,
+	.detach_ioas	= vfio_iommufd_emulated_detach_ioas,
 };
 
 static int test_probe(struct platform_device *pdev)
