@@ -25,7 +25,7 @@ FIXTURE_SETUP(file)
 {
 	struct vfio_device_info info;
 
-	VFIO_DEV_OPEN_OR_SKIP(&self->d, variant->id, VFIO_TYPE1v2_IOMMU);
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, variant->id, variant->mode);
 	ASSERT_EQ(0, vfio_dev_info(&self->d, &info));
 	self->can_reset = info.flags & VFIO_DEVICE_FLAGS_RESET;
 }
@@ -64,8 +64,7 @@ TEST_F(file, state_does_not_leak)
 				      0xdead0000));
 	vfio_dev_close(&self->d);
 
-	ASSERT_EQ(0, vfio_dev_open(&self->d, variant->id,
-				   VFIO_TYPE1v2_IOMMU));
+	ASSERT_EQ(0, vfio_dev_open(&self->d, variant->id, variant->mode));
 	command = vfio_cfg_read16(&self->d, PCI_COMMAND);
 	ASSERT_EQ(first, command);
 	if (msi) {
@@ -107,8 +106,7 @@ TEST_F(file, many_opens)
 
 	for (i = 0; i < 5; i++) {
 		close(self->d.device);
-		self->d.device = vfio_get_device_fd(self->d.group,
-						    self->d.bdf);
+		self->d.device = vfio_dev_get_device(&self->d, self->d.bdf);
 		ASSERT_LE(0, self->d.device);
 		ASSERT_NE(~0u, vfio_cfg_read32(&self->d, 0));
 	}
@@ -154,8 +152,7 @@ TEST_F(file, passed_on)
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_TRUE(WIFEXITED(status));
 	ASSERT_EQ(0, WEXITSTATUS(status));
-	ASSERT_EQ(0, vfio_dev_open(&self->d, variant->id,
-				   VFIO_TYPE1v2_IOMMU));
+	ASSERT_EQ(0, vfio_dev_open(&self->d, variant->id, variant->mode));
 }
 
 /* A file in flight keeps the device open; when the socket dies, it goes. */
@@ -171,9 +168,8 @@ TEST_F(file, lost_in_flight)
 	close(sock[0]);
 	close(sock[1]);
 	for (i = 0; i < 50; i++) {
-		ret = vfio_dev_open(&self->d, variant->id,
-				    VFIO_TYPE1v2_IOMMU);
-		if (ret != -EBUSY)
+		ret = vfio_dev_open(&self->d, variant->id, variant->mode);
+		if (!ret)
 			break;
 		usleep(20000);
 	}

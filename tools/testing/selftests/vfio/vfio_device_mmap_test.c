@@ -39,6 +39,7 @@ FIXTURE_VARIANT(map)
 	const char *id;
 	uint32_t bar;
 	uint32_t off;
+	int mode;
 };
 
 FIXTURE_VARIANT_ADD(map, nvme)
@@ -76,11 +77,13 @@ FIXTURE_VARIANT_ADD(map, ivshmem)
 	.off = 0x1000,
 };
 
+VFIO_OTHER_MODES(map, nvme, .id = VFIO_NVME, .bar = 0, .off = 8);
+
 FIXTURE_SETUP(map)
 {
 	void *p;
 
-	VFIO_DEV_OPEN_OR_SKIP(&self->d, variant->id, VFIO_TYPE1v2_IOMMU);
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, variant->id, variant->mode);
 	ASSERT_EQ(0, vfio_region_info(&self->d, variant->bar, &self->bar));
 	ASSERT_TRUE(self->bar.flags & VFIO_REGION_INFO_FLAG_MMAP);
 	ASSERT_EQ(0, vfio_region_mmap(&self->d, variant->bar, 0,
@@ -461,17 +464,19 @@ TEST_F(map, outlives_file)
 	close(self->d.device);
 	self->d.device = -1;
 	ASSERT_EQ(0, try_reg(&self->reg, self->p));
-	ASSERT_EQ(-EBUSY, vfio_ioctl(self->d.group,
-				     VFIO_GROUP_UNSET_CONTAINER));
-	close(self->d.group);
-	self->d.group = -1;
+	if (self->d.group >= 0) {
+		ASSERT_EQ(-EBUSY, vfio_ioctl(self->d.group,
+					     VFIO_GROUP_UNSET_CONTAINER));
+		close(self->d.group);
+		self->d.group = -1;
+	}
 	close(self->d.container);
 	self->d.container = -1;
 	ASSERT_EQ(0, try_reg(&self->reg, self->p));
 	ASSERT_EQ(-EBUSY, vfio_open_group(self->d.group_id));
 	ASSERT_EQ(0, munmap(self->p, self->bar.size));
 	ASSERT_EQ(0, vfio_dev_open(&self->d, self->d.bdf,
-				   VFIO_TYPE1v2_IOMMU));
+				   variant->mode));
 	ASSERT_EQ(4, vfio_pread(self->d.device, &seen, 4,
 				self->bar.offset + self->reg.off));
 	ASSERT_EQ(self->reg.value, seen);
@@ -483,7 +488,11 @@ TEST_F(map, two_files)
 	struct vfio_dev other = self->d;
 	void *p;
 
-	other.device = vfio_get_device_fd(self->d.group, self->d.bdf);
+	other.device = vfio_dev_get_device(&self->d, self->d.bdf);
+	if (variant->mode == VFIO_MODE_IOMMUFD) {
+		ASSERT_EQ(-EINVAL, other.device);
+		return;
+	}
 	ASSERT_LE(0, other.device);
 	ASSERT_EQ(0, vfio_region_mmap(&other, variant->bar, 0,
 				      self->bar.size, &p));

@@ -24,7 +24,7 @@ FIXTURE_SETUP(rw)
 {
 	uint32_t i;
 
-	VFIO_DEV_OPEN_OR_SKIP(&self->d, variant->id, VFIO_TYPE1v2_IOMMU);
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, variant->id, variant->mode);
 	for (i = 0; i < 7; i++)
 		ASSERT_EQ(0, vfio_region_info(&self->d, i, &self->bars[i]));
 }

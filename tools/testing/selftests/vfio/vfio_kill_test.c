@@ -160,10 +160,11 @@ static void work_reset(struct vfio_dev *d)
 static void work_open(struct vfio_dev *d)
 {
 	void *mem = vfio_alloc_pages(1 << 20);
+	int mode = d->mode;
 
 	for (;;) {
 		vfio_dev_close(d);
-		vfio_dev_open(d, d->bdf, VFIO_TYPE1v2_IOMMU);
+		vfio_dev_open(d, d->bdf, mode);
 		vfio_dma_map(d->container, mem, 0, 1 << 20);
 	}
 }
@@ -223,6 +224,7 @@ FIXTURE_VARIANT(kill)
 {
 	const char *id;
 	void (*work)(struct vfio_dev *d);
+	int mode;
 };
 
 FIXTURE_VARIANT_ADD(kill, nvme_dma)
@@ -309,9 +311,17 @@ FIXTURE_VARIANT_ADD(kill, e1000e_threads)
 	.work = work_threads,
 };
 
+VFIO_OTHER_MODES(kill, nvme_dma, .id = VFIO_NVME, .work = work_dma);
+VFIO_OTHER_MODES(kill, nvme_open, .id = VFIO_NVME, .work = work_open);
+VFIO_OTHER_MODES(kill, nvme_threads, .id = VFIO_NVME, .work = work_threads);
+
 FIXTURE_SETUP(kill)
 {
-	VFIO_PCI_BIND_OR_SKIP(variant->id, self->bdf);
+	struct vfio_dev d;
+
+	VFIO_DEV_OPEN_OR_SKIP(&d, variant->id, variant->mode);
+	memcpy(self->bdf, d.bdf, sizeof(self->bdf));
+	vfio_dev_close(&d);
 	count(&self->before);
 	ASSERT_EQ(0, self->before.interrupts);
 	self->klog = vfio_klog_open();
@@ -323,8 +333,8 @@ FIXTURE_TEARDOWN(kill)
 	close(self->klog);
 }
 
-static pid_t start(const char *bdf, void (*work)(struct vfio_dev *d),
-		   int ready)
+static pid_t start(const char *bdf, int mode,
+		   void (*work)(struct vfio_dev *d), int ready)
 {
 	struct vfio_dev d;
 	pid_t pid;
@@ -332,7 +342,7 @@ static pid_t start(const char *bdf, void (*work)(struct vfio_dev *d),
 	pid = fork();
 	if (pid)
 		return pid;
-	if (vfio_dev_open(&d, bdf, VFIO_TYPE1v2_IOMMU))
+	if (vfio_dev_open(&d, bdf, mode))
 		_exit(1);
 	if (write(ready, "r", 1) != 1)
 		_exit(1);
@@ -353,7 +363,8 @@ TEST_F_TIMEOUT(kill, nothing_stays, 120)
 	TH_LOG("seed %#x", seed);
 	ASSERT_EQ(0, pipe(ready));
 	for (i = 0; i < ROUNDS; i++) {
-		pid = start(self->bdf, variant->work, ready[1]);
+		pid = start(self->bdf, variant->mode, variant->work,
+			    ready[1]);
 		ASSERT_LE(0, pid);
 		ASSERT_EQ(1, read(ready[0], &byte, 1));
 		usleep(next_random(&state) % MAX_DELAY_US);
@@ -362,8 +373,7 @@ TEST_F_TIMEOUT(kill, nothing_stays, 120)
 		ASSERT_TRUE(WIFSIGNALED(status));
 
 		/* The device is free as soon as the process is gone. */
-		ASSERT_EQ(0, vfio_dev_open(&d, self->bdf,
-					   VFIO_TYPE1v2_IOMMU)) {
+		ASSERT_EQ(0, vfio_dev_open(&d, self->bdf, variant->mode)) {
 			TH_LOG("round %d", i);
 		}
 		ASSERT_NE(~0u, vfio_cfg_read32(&d, 0));

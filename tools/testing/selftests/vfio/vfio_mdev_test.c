@@ -30,13 +30,18 @@ FIXTURE_VARIANT(mdev)
 {
 	const char *type;
 	int ports;
+	int mode;
 };
 
 FIXTURE_VARIANT_ADD(mdev, one_port) { .type = "mtty-1", .ports = 1 };
 FIXTURE_VARIANT_ADD(mdev, two_ports) { .type = "mtty-2", .ports = 2 };
 
+VFIO_OTHER_MODES(mdev, one_port, .type = "mtty-1", .ports = 1);
+
 FIXTURE_SETUP(mdev)
 {
+	int ret;
+
 	vfio_dev_init(&self->d);
 	if (vfio_mtty_load())
 		SKIP(return, "the mtty sample is not here");
@@ -46,8 +51,10 @@ FIXTURE_SETUP(mdev)
 	ASSERT_EQ(0, vfio_mtty_create(variant->type, UUID));
 	self->group_id = vfio_mtty_group(UUID);
 	ASSERT_LE(0, self->group_id);
-	ASSERT_EQ(0, vfio_dev_open_named(&self->d, UUID, self->group_id,
-					 VFIO_TYPE1v2_IOMMU, NULL));
+	ret = vfio_dev_open_named(&self->d, UUID, self->group_id, variant->mode,
+				  NULL);
+	VFIO_SKIP_WITHOUT_MODE(variant->mode, ret);
+	ASSERT_EQ(0, ret);
 }
 
 FIXTURE_TEARDOWN(mdev)
@@ -225,9 +232,11 @@ TEST_F(mdev, emulated_iommu)
 
 TEST_F(mdev, names)
 {
-	ASSERT_EQ(-ENODEV, vfio_get_device_fd(self->d.group, UUID2));
-	ASSERT_EQ(-ENODEV, vfio_get_device_fd(self->d.group, UUID " "));
-	ASSERT_EQ(-ENODEV, vfio_get_device_fd(self->d.group, ""));
+	if (self->d.group >= 0) {
+		ASSERT_EQ(-ENODEV, vfio_get_device_fd(self->d.group, UUID2));
+		ASSERT_EQ(-ENODEV, vfio_get_device_fd(self->d.group, UUID " "));
+		ASSERT_EQ(-ENODEV, vfio_get_device_fd(self->d.group, ""));
+	}
 	ASSERT_EQ(-EEXIST, vfio_mtty_create(variant->type, UUID));
 	ASSERT_EQ(-EINVAL, vfio_mtty_create(variant->type, "no-uuid"));
 }
@@ -247,7 +256,7 @@ TEST_F(mdev, create_and_remove)
 		ASSERT_NE(vfio_mtty_group(UUID), vfio_mtty_group(UUID2));
 		ASSERT_EQ(0, vfio_dev_open_named(&self->d, UUID2,
 						 vfio_mtty_group(UUID2),
-						 VFIO_TYPE1_IOMMU, NULL));
+						 variant->mode, NULL));
 		vfio_dev_close(&self->d);
 		ASSERT_EQ(0, vfio_mtty_destroy(UUID));
 		ASSERT_EQ(0, vfio_mtty_destroy(UUID2));
@@ -294,7 +303,7 @@ TEST_F(mdev, killed_user)
 
 			if (vfio_dev_open_named(&self->d, UUID,
 						self->group_id,
-						VFIO_TYPE1v2_IOMMU, NULL))
+						variant->mode, NULL))
 				_exit(1);
 			vfio_irq_eventfd(&self->d, VFIO_PCI_INTX_IRQ_INDEX, 0,
 					 fd);
@@ -311,7 +320,7 @@ TEST_F(mdev, killed_user)
 		ASSERT_EQ(pid, waitpid(pid, &status, 0));
 		ASSERT_EQ(0, vfio_dev_open_named(&self->d, UUID,
 						 self->group_id,
-						 VFIO_TYPE1v2_IOMMU, NULL));
+						 variant->mode, NULL));
 	}
 	vfio_dev_close(&self->d);
 	ASSERT_EQ(0, vfio_mtty_destroy(UUID));

@@ -95,7 +95,7 @@ FIXTURE(config)
 FIXTURE_SETUP(config)
 {
 	self->c.hw = -1;
-	VFIO_DEV_OPEN_OR_SKIP(&self->c.d, variant->id, VFIO_TYPE1v2_IOMMU);
+	VFIO_DEV_OPEN_OR_SKIP(&self->c.d, variant->id, variant->mode);
 	cfg_probe(&self->c);
 	ASSERT_LE(0, self->c.hw);
 }

@@ -185,7 +185,7 @@ static void op_dma(struct racer *r)
 
 static void op_open(struct racer *r)
 {
-	int fd = vfio_get_device_fd(r->race->d.group, r->race->d.bdf);
+	int fd = vfio_dev_get_device(&r->race->d, r->race->d.bdf);
 
 	if (fd >= 0)
 		close(fd);
@@ -232,7 +232,7 @@ static void op_reset(struct racer *r)
 		vfio_cfg_flr(d);
 		break;
 	case 2:
-		vfio_hot_reset(d->device, &d->group, 1);
+		vfio_dev_hot_reset(d);
 		break;
 	}
 }
@@ -309,19 +309,21 @@ FIXTURE_VARIANT(race)
 	uint32_t bar;
 	uint32_t off;		/* nobody but the race changes it */
 	bool resets;
+	int mode;
 };
 
 FIXTURE_VARIANT_ADD(race, ivshmem) { VFIO_IVSHMEM, 2, 0x1000 };
 FIXTURE_VARIANT_ADD(race, nvme) { VFIO_NVME, 0, 8, true };
 FIXTURE_VARIANT_ADD(race, e1000e) { VFIO_E1000E, 0, 0x5400, true };
+VFIO_OTHER_MODES(race, e1000e, VFIO_E1000E, 0, 0x5400, true);
 
-static int open_device(struct race *r, const char *id)
+static int open_device(struct race *r, const char *id, int mode)
 {
 	struct vfio_region_info bar;
 	void *p;
 	int ret;
 
-	ret = vfio_dev_open(&r->d, id, VFIO_TYPE1v2_IOMMU);
+	ret = vfio_dev_open(&r->d, id, mode);
 	if (!ret)
 		ret = vfio_cfg_memory(&r->d, true);
 	if (!ret)
@@ -346,13 +348,16 @@ FIXTURE_SETUP(race)
 {
 	const char *seed = getenv("VFIO_TEST_SEED");
 	char bdf[VFIO_BDF_LEN];
+	int ret;
 
 	VFIO_PCI_BIND_OR_SKIP(variant->id, bdf);
 	self->klog = vfio_klog_open();
 	self->seed = seed ? strtoul(seed, NULL, 0) : time(NULL) ^ getpid();
 	self->r.bar = variant->bar;
 	self->r.resets = variant->resets;
-	ASSERT_EQ(0, open_device(&self->r, bdf));
+	ret = open_device(&self->r, bdf, variant->mode);
+	VFIO_SKIP_WITHOUT_MODE(variant->mode, ret);
+	ASSERT_EQ(0, ret);
 	TH_LOG("VFIO_TEST_SEED=%u", self->seed);
 }
 
@@ -417,7 +422,7 @@ TEST_F_TIMEOUT(race, removed, 300)
 		close_device(&self->r);
 		ASSERT_EQ(0, vfio_remover_wait(remover, SOON_MS));
 		ASSERT_EQ(0, vfio_pci_rescan());
-		ASSERT_EQ(0, open_device(&self->r, bdf));
+		ASSERT_EQ(0, open_device(&self->r, bdf, variant->mode));
 		EXPECT_SOUND();
 	}
 	close_device(&self->r);

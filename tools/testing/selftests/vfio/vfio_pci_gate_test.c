@@ -68,6 +68,7 @@ FIXTURE_VARIANT(gate)
 	int (*open)(const struct vfio_dev *d, int efd);
 	unsigned int refused;	/* which readers are, in between */
 	const char *module;	/* that it needs */
+	int mode;
 };
 
 static int do_reset(const struct vfio_dev *d, int efd)
@@ -119,7 +120,7 @@ static int do_low_power_exit(const struct vfio_dev *d, int efd)
 
 static int do_hot_reset(const struct vfio_dev *d, int efd)
 {
-	return vfio_hot_reset(d->device, &d->group, 1);
+	return vfio_dev_hot_reset(d);
 }
 
 #define SLEEP_MODULE	"test_vfio_pci_sleep"
@@ -202,6 +203,12 @@ FIXTURE_VARIANT_ADD(gate, virtio_net_hot_reset)
 	.close = do_hot_reset,
 };
 
+/* The ways that differ most in where they come from. */
+VFIO_OTHER_MODES(gate, e1000e_memory, .on = &e1000e, MEMORY);
+VFIO_OTHER_MODES(gate, e1000e_hot_reset, .on = &e1000e, .close = do_hot_reset);
+VFIO_OTHER_MODES(gate, nvme_reset, .on = &nvme, .close = do_reset);
+VFIO_OTHER_MODES(gate, nvme_low_power, .on = &nvme, LOW_POWER);
+
 FIXTURE_SETUP(gate)
 {
 	const struct target *t = variant->on;
@@ -214,7 +221,7 @@ FIXTURE_SETUP(gate)
 	};
 	uint32_t pattern = PATTERN;
 
-	VFIO_DEV_OPEN_OR_SKIP(&self->d, t->id, VFIO_TYPE1v2_IOMMU);
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, t->id, variant->mode);
 	if (variant->module && vfio_modprobe(variant->module))
 		SKIP(_exit(KSFT_SKIP), "no module %s", variant->module);
 	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));

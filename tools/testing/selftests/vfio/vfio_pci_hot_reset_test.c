@@ -53,12 +53,15 @@ static int map_bar(const struct vfio_dev *d, uint8_t **map, uint64_t *size)
 	return ret;
 }
 
+#define VFIO_FIXTURE pair
+#include "vfio_each_mode.h"
+
 FIXTURE_SETUP(pair)
 {
 	vfio_dev_init(&self->b);
-	VFIO_DEV_OPEN_OR_SKIP(&self->a, FIRST, VFIO_TYPE1v2_IOMMU);
+	VFIO_DEV_OPEN_OR_SKIP(&self->a, FIRST, variant->mode);
 	ASSERT_EQ(0, vfio_pci_resolve(SECOND, self->b.bdf));
-	self->b.device = vfio_get_device_fd(self->a.group, self->b.bdf);
+	self->b.device = vfio_dev_get_device(&self->a, self->b.bdf);
 	ASSERT_LE(0, self->b.device);
 	ASSERT_EQ(0, vfio_cfg_memory(&self->a, true));
 	ASSERT_EQ(0, vfio_cfg_memory(&self->b, true));
@@ -88,6 +91,7 @@ static int get_info(const struct vfio_dev *d,
 
 TEST_F(pair, info)
 {
+	bool by_id = variant->mode == VFIO_MODE_IOMMUFD;
 	unsigned int domain, bus, slot, fn;
 	struct vfio_pci_hot_reset_info *info;
 	uint32_t argsz, i, functions = 0;
@@ -107,12 +111,18 @@ TEST_F(pair, info)
 	for (; argsz < MINSZ + 16 * ENTRY; argsz += 5) {
 		ASSERT_EQ(0, get_info(&self->b, info, argsz));
 		EXPECT_EQ(2, info->count);
-		EXPECT_EQ(0, info->flags);
+		EXPECT_EQ(by_id ? VFIO_PCI_HOT_RESET_FLAG_DEV_ID |
+				  VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED : 0,
+			  info->flags);
 	}
 	fields = sscanf(self->a.bdf, "%x:%x:%x.%x", &domain, &bus, &slot, &fn);
 	ASSERT_EQ(4, fields);
 	for (i = 0; i < 2; i++) {
-		EXPECT_EQ(self->a.group_id, info->devices[i].group_id);
+		if (by_id) {
+			EXPECT_LT(0, info->devices[i].devid);
+		} else {
+			EXPECT_EQ(self->a.group_id, info->devices[i].group_id);
+		}
 		EXPECT_EQ(domain, info->devices[i].segment);
 		EXPECT_EQ(bus, info->devices[i].bus);
 		functions |= 1u << info->devices[i].devfn;
@@ -134,6 +144,9 @@ TEST_F(pair, refused)
 	struct vfio_dev other;
 	int32_t fds[2];
 	uint32_t i;
+
+	if (variant->mode == VFIO_MODE_IOMMUFD)
+		SKIP(return, "no group files to show");
 
 	vfio_mmio_write32(self->map_a + MTA, 0x1234);
 	vfio_mmio_write32(self->map_b + MTA, 0x5678);
@@ -184,6 +197,9 @@ TEST_F(pair, too_much_proof)
 	int32_t fds[2] = { self->a.group, self->a.group };
 	struct vfio_dev other;
 
+	if (variant->mode == VFIO_MODE_IOMMUFD)
+		SKIP(return, "no group files to show");
+
 	EXPECT_EQ(0, vfio_hot_reset(self->a.device, fds, 2));
 	if (vfio_dev_open_group(&other, VFIO_NVME))
 		SKIP(return, "no other device");
@@ -197,6 +213,9 @@ TEST_F(pair, device_files)
 {
 	int32_t fds[2] = { self->a.device, self->b.device };
 
+	if (variant->mode == VFIO_MODE_IOMMUFD)
+		SKIP(return, "no group files to show");
+
 	EXPECT_EQ(-EINVAL, vfio_hot_reset(self->a.device, fds, 1));
 	EXPECT_EQ(-EINVAL, vfio_hot_reset(self->a.device, fds, 2));
 	fds[0] = self->a.group;
@@ -205,13 +224,16 @@ TEST_F(pair, device_files)
 
 TEST_F(pair, both_are_reset)
 {
+	struct vfio_dev asking;
 	int i;
 
 	for (i = 0; i < 3; i++) {
 		vfio_mmio_write32(self->map_a + MTA, 0x1234);
 		vfio_mmio_write32(self->map_b + MTA, 0x5678);
-		ASSERT_EQ(0, vfio_hot_reset(i & 1 ? self->b.device :
-					    self->a.device, &self->a.group, 1));
+		asking = self->a;
+		if (i & 1)
+			asking.device = self->b.device;
+		ASSERT_EQ(0, vfio_dev_hot_reset(&asking));
 		EXPECT_EQ(0, vfio_mmio_read32(self->map_a + MTA));
 		EXPECT_EQ(0, vfio_mmio_read32(self->map_b + MTA));
 		EXPECT_EQ(self->rah_a, vfio_mmio_read32(self->map_a + RAH));
@@ -225,7 +247,7 @@ TEST_F(pair, as_they_were)
 	uint32_t value;
 
 	ASSERT_EQ(0, vfio_cfg_memory(&self->b, false));
-	ASSERT_EQ(0, vfio_hot_reset(self->a.device, &self->a.group, 1));
+	ASSERT_EQ(0, vfio_dev_hot_reset(&self->a));
 	EXPECT_EQ(self->rah_a, vfio_mmio_read32(self->map_a + RAH));
 	EXPECT_EQ(SIGBUS, vfio_try_load32(self->map_b + RAH, &value));
 	ASSERT_EQ(0, vfio_cfg_memory(&self->b, true));
@@ -233,7 +255,7 @@ TEST_F(pair, as_they_were)
 
 	/* One that sleeps is woken to be reset. */
 	ASSERT_EQ(0, vfio_cfg_power(&self->b, 3));
-	ASSERT_EQ(0, vfio_hot_reset(self->a.device, &self->a.group, 1));
+	ASSERT_EQ(0, vfio_dev_hot_reset(&self->a));
 	ASSERT_EQ(0, vfio_cfg_power(&self->b, 0));
 	ASSERT_EQ(0, vfio_cfg_memory(&self->b, true));
 	EXPECT_EQ(self->rah_a, vfio_mmio_read32(self->map_a + RAH));
@@ -242,7 +264,7 @@ TEST_F(pair, as_they_were)
 	ASSERT_EQ(0, vfio_low_power(&self->b,
 				    VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, -1));
 	ASSERT_EQ(0, vfio_runtime_status(self->b.bdf, "suspended", 10000));
-	ASSERT_EQ(0, vfio_hot_reset(self->a.device, &self->a.group, 1));
+	ASSERT_EQ(0, vfio_dev_hot_reset(&self->a));
 	EXPECT_EQ(SIGBUS, vfio_try_load32(self->map_b + RAH, &value));
 	ASSERT_EQ(0, vfio_low_power(&self->b,
 				    VFIO_DEVICE_FEATURE_LOW_POWER_EXIT, -1));
@@ -255,7 +277,7 @@ TEST_F(pair, one_is_closed)
 	ASSERT_EQ(0, munmap(self->map_b, self->size));
 	vfio_dev_close(&self->b);
 	vfio_mmio_write32(self->map_a + MTA, 0x1234);
-	ASSERT_EQ(0, vfio_hot_reset(self->a.device, &self->a.group, 1));
+	ASSERT_EQ(0, vfio_dev_hot_reset(&self->a));
 	EXPECT_EQ(0, vfio_mmio_read32(self->map_a + MTA));
 	EXPECT_EQ(self->rah_a, vfio_mmio_read32(self->map_a + RAH));
 }
@@ -269,14 +291,14 @@ TEST_F(pair, one_is_not_ours)
 	vfio_dev_close(&self->b);
 	ASSERT_EQ(0, vfio_pci_unbind(self->b.bdf));
 	vfio_mmio_write32(self->map_a + MTA, 0x1234);
-	EXPECT_EQ(-EINVAL, vfio_hot_reset(self->a.device, &self->a.group, 1));
+	EXPECT_EQ(-EINVAL, vfio_dev_hot_reset(&self->a));
 	EXPECT_EQ(0x1234, vfio_mmio_read32(self->map_a + MTA));
 	info = calloc(1, MINSZ + 2 * ENTRY);
 	EXPECT_EQ(0, get_info(&self->a, info, MINSZ + 2 * ENTRY));
 	EXPECT_EQ(2, info->count);
 	free(info);
 	ASSERT_EQ(0, vfio_pci_bind(self->b.bdf));
-	EXPECT_EQ(0, vfio_hot_reset(self->a.device, &self->a.group, 1));
+	EXPECT_EQ(0, vfio_dev_hot_reset(&self->a));
 	EXPECT_EQ(0, vfio_mmio_read32(self->map_a + MTA));
 }
 
@@ -316,7 +338,7 @@ TEST_F_TIMEOUT(pair, contended, 120)
 	for (i = 0; i < 20 || (!done && i < 1000); i++) {
 		vfio_mmio_write32(self->map_a + MTA, 0x1234);
 		vfio_mmio_write32(self->map_b + MTA, 0x1234);
-		ret = vfio_hot_reset(self->a.device, &self->a.group, 1);
+		ret = vfio_dev_hot_reset(&self->a);
 		if (ret == -EBUSY) {
 			ASSERT_EQ(0x1234, vfio_mmio_read32(self->map_a + MTA));
 			ASSERT_EQ(0x1234, vfio_mmio_read32(self->map_b + MTA));
@@ -358,8 +380,8 @@ TEST_F(pair, last_close)
 	munmap(self->map_b, self->size);
 	vfio_dev_close(&self->b);
 	vfio_dev_close(&self->a);
-	ASSERT_EQ(0, vfio_dev_open(&self->a, FIRST, VFIO_TYPE1v2_IOMMU));
-	self->b.device = vfio_get_device_fd(self->a.group, self->b.bdf);
+	ASSERT_EQ(0, vfio_dev_open(&self->a, FIRST, variant->mode));
+	self->b.device = vfio_dev_get_device(&self->a, self->b.bdf);
 	ASSERT_LE(0, self->b.device);
 	ASSERT_EQ(0, vfio_cfg_memory(&self->a, true));
 	ASSERT_EQ(0, vfio_cfg_memory(&self->b, true));
@@ -370,7 +392,7 @@ TEST_F(pair, last_close)
 
 	/* One is closed: the other is not disturbed. */
 	vfio_dev_close(&self->b);
-	self->b.device = vfio_get_device_fd(self->a.group, self->b.bdf);
+	self->b.device = vfio_dev_get_device(&self->a, self->b.bdf);
 	ASSERT_LE(0, self->b.device);
 	ASSERT_EQ(4, vfio_region_read(&self->a, 0, MTA, &value, 4));
 	EXPECT_EQ(0x1234, value);
@@ -378,8 +400,8 @@ TEST_F(pair, last_close)
 
 	/* Both are closed. */
 	vfio_dev_close(&self->a);
-	ASSERT_EQ(0, vfio_dev_open(&self->a, FIRST, VFIO_TYPE1v2_IOMMU));
-	self->b.device = vfio_get_device_fd(self->a.group, self->b.bdf);
+	ASSERT_EQ(0, vfio_dev_open(&self->a, FIRST, variant->mode));
+	self->b.device = vfio_dev_get_device(&self->a, self->b.bdf);
 	ASSERT_LE(0, self->b.device);
 	ASSERT_EQ(0, vfio_cfg_memory(&self->a, true));
 	ASSERT_EQ(0, vfio_cfg_memory(&self->b, true));

@@ -47,9 +47,12 @@ FIXTURE(edu) {
 	int efd2;
 };
 
+#define VFIO_FIXTURE edu
+#include "vfio_each_mode.h"
+
 FIXTURE_SETUP(edu)
 {
-	VFIO_DEV_OPEN_OR_SKIP(&self->d, EDU, VFIO_TYPE1v2_IOMMU);
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, EDU, variant->mode);
 	ASSERT_EQ(0, vfio_cfg_command(&self->d, PCI_COMMAND_MEMORY |
 				      PCI_COMMAND_MASTER, 0));
 	self->efd = vfio_eventfd();
@@ -203,7 +206,7 @@ TEST_F(edu, limit)
 
 	/* The last close gets rid of them. */
 	vfio_dev_close(&self->d);
-	ASSERT_EQ(0, vfio_dev_open(&self->d, self->d.bdf, VFIO_TYPE1v2_IOMMU));
+	ASSERT_EQ(0, vfio_dev_open(&self->d, self->d.bdf, variant->mode));
 	EXPECT_EQ(0, ioeventfd(&self->d, flags, bar + EDU_LIVE, 0, self->efd));
 	ASSERT_EQ(0, vfio_eventfd_signal(self->efd));
 }

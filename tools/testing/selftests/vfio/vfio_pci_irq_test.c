@@ -13,9 +13,12 @@ FIXTURE(edu) {
 	int efd2;
 };
 
+#define VFIO_FIXTURE edu
+#include "vfio_each_mode.h"
+
 FIXTURE_SETUP(edu)
 {
-	VFIO_DEV_OPEN_OR_SKIP(&self->d, EDU, VFIO_TYPE1v2_IOMMU);
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, EDU, variant->mode);
 	ASSERT_EQ(0, vfio_cfg_command(&self->d, PCI_COMMAND_MEMORY |
 				      PCI_COMMAND_MASTER,
 				      PCI_COMMAND_INTX_DISABLE));
@@ -580,7 +583,7 @@ TEST_F(edu, close)
 	vfio_dev_close(&self->d);
 	EXPECT_EQ(0, has_line(&self->d, "vfio-intx"));
 
-	ASSERT_EQ(0, vfio_dev_open(&self->d, self->d.bdf, VFIO_TYPE1v2_IOMMU));
+	ASSERT_EQ(0, vfio_dev_open(&self->d, self->d.bdf, variant->mode));
 	EXPECT_EQ(-EINVAL, vfio_irq_trigger(&self->d, REQ, 0, 1));
 	EXPECT_EQ(-EINVAL, vfio_irq_trigger(&self->d, INTX, 0, 1));
 	ASSERT_EQ(0, vfio_cfg_command(&self->d, PCI_COMMAND_MEMORY |

@@ -56,11 +56,14 @@ static void e1000e_settle(void)
 	usleep(20000);
 }
 
+#define VFIO_FIXTURE e1000e
+#include "vfio_each_mode.h"
+
 FIXTURE_SETUP(e1000e)
 {
 	int i;
 
-	VFIO_DEV_OPEN_OR_SKIP(&self->d, E1000E, VFIO_TYPE1v2_IOMMU);
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, E1000E, variant->mode);
 	ASSERT_EQ(0, e1000e_route(&self->d));
 	for (i = 0; i < E1000E_VECTORS; i++) {
 		self->efd[i] = vfio_eventfd();

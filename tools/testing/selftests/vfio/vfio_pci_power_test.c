@@ -33,6 +33,7 @@ FIXTURE_VARIANT(power)
 	uint32_t bar;
 	uint32_t off;		/* keeps its value */
 	uint32_t woff;		/* can be written */
+	int mode;
 };
 
 FIXTURE_VARIANT_ADD(power, nvme) { VFIO_NVME, 0, 8, 0x24 };
@@ -40,12 +41,14 @@ FIXTURE_VARIANT_ADD(power, e1000e) { VFIO_E1000E, 0, 0x5400, 0x5200 };
 /* It cannot be put into D3, but is suspended all the same. */
 FIXTURE_VARIANT_ADD(power, ivshmem) { VFIO_IVSHMEM, 2, 0x1000, 0x2000 };
 
+VFIO_OTHER_MODES(power, nvme, VFIO_NVME, 0, 8, 0x24);
+
 FIXTURE_SETUP(power)
 {
 	uint32_t pattern = 0x5aa51234;
 	void *p;
 
-	VFIO_DEV_OPEN_OR_SKIP(&self->d, variant->id, VFIO_TYPE1v2_IOMMU);
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, variant->id, variant->mode);
 	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
 	ASSERT_EQ(0, vfio_region_info(&self->d, variant->bar, &self->bar));
 	ASSERT_EQ(0, vfio_region_mmap(&self->d, variant->bar, 0,
@@ -231,7 +234,7 @@ TEST_F(power, closed_asleep)
 		vfio_dev_close(&self->d);
 		SUSPENDED();
 		ASSERT_EQ(0, vfio_dev_open(&self->d, self->d.bdf,
-					   VFIO_TYPE1v2_IOMMU));
+					   variant->mode));
 		ASSERT_EQ(0, vfio_runtime_status(self->d.bdf, "active", 0));
 		ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
 		ASSERT_EQ(0, vfio_region_mmap(&self->d, variant->bar, 0,

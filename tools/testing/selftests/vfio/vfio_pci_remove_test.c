@@ -40,15 +40,22 @@ FIXTURE_VARIANT(remove)
 	const char *attr;
 	uint32_t bar;
 	uint32_t off;
+	int mode;
 };
 
 FIXTURE_VARIANT_ADD(remove, nvme) { VFIO_NVME, "remove", 0, 8 };
 FIXTURE_VARIANT_ADD(remove, nvme_unbind) { VFIO_NVME, "driver/unbind", 0, 8 };
 FIXTURE_VARIANT_ADD(remove, edu) { VFIO_EDU, "remove", 0, 0 };
 
+VFIO_OTHER_MODES(remove, nvme, VFIO_NVME, "remove", 0, 8);
+
 FIXTURE_SETUP(remove)
 {
-	VFIO_PCI_BIND_OR_SKIP(variant->id, self->bdf);
+	struct vfio_dev d;
+
+	VFIO_DEV_OPEN_OR_SKIP(&d, variant->id, variant->mode);
+	memcpy(self->bdf, d.bdf, sizeof(self->bdf));
+	vfio_dev_close(&d);
 	self->request = vfio_eventfd();
 	self->irq = vfio_eventfd();
 	ASSERT_LE(0, self->request);
@@ -88,7 +95,7 @@ static int use_device(SELF *self,
 	char word;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (vfio_dev_open(&d, self->bdf, VFIO_TYPE1v2_IOMMU) ||
+	if (vfio_dev_open(&d, self->bdf, variant->mode) ||
 	    vfio_cfg_memory(&d, true))
 		return 1;
 	size = vfio_region_size(&d, variant->bar);
@@ -177,8 +184,7 @@ static bool is_there(const char *bdf)
 		ASSERT_TRUE(is_there(self->bdf));			\
 	}								\
 	ASSERT_NE(0, vfio_pci_driver(self->bdf, name, sizeof(name)));	\
-	ASSERT_EQ(0, vfio_dev_open(&again, self->bdf,			\
-				   VFIO_TYPE1v2_IOMMU));		\
+	ASSERT_EQ(0, vfio_dev_open(&again, self->bdf, variant->mode));	\
 	ASSERT_EQ(0, vfio_cfg_memory(&again, true));			\
 	vfio_dev_close(&again);						\
 } while (0)
@@ -240,7 +246,7 @@ TEST_F_TIMEOUT(remove, mapping_stays, 60)
 	void *p;
 	int i;
 
-	ASSERT_EQ(0, vfio_dev_open(&d, self->bdf, VFIO_TYPE1v2_IOMMU));
+	ASSERT_EQ(0, vfio_dev_open(&d, self->bdf, variant->mode));
 	ASSERT_EQ(0, vfio_cfg_memory(&d, true));
 	size = vfio_region_size(&d, variant->bar);
 	ASSERT_EQ(0, vfio_region_mmap(&d, variant->bar, 0, size, &p));

@@ -53,6 +53,13 @@ int vfio_hot_reset(int device, const int32_t *groups, uint32_t count)
 	return ret;
 }
 
+/* The hot reset of who has the group of @d, or has it bound to its iommufd. */
+int vfio_dev_hot_reset(const struct vfio_dev *d)
+{
+	return vfio_hot_reset(d->device, &d->group,
+			      d->mode == VFIO_MODE_IOMMUFD ? 0 : 1);
+}
+
 /* One of VFIO_DEVICE_FEATURE_LOW_POWER_*; @wakeup is for the one that has it. */
 int vfio_low_power(const struct vfio_dev *d, uint32_t feature, int wakeup)
 {

@@ -14,4 +14,20 @@
 #define VFIO_E1000E	"8086:10d3"	/* two functions in one group, AER */
 #define VFIO_IVSHMEM	"1af4:1110"	/* a large BAR backed by memory */
 
+/*
+ * A variant of each mode but the usual one. The variant of @fixture has to have a
+ * mode; the rest are the other members. The names say the mode, as they do for
+ * fixtures with vfio_each_mode.h.
+ */
+#define VFIO_OTHER_MODES(fixture, name, ...)				\
+FIXTURE_VARIANT_ADD(fixture, name##_type1) {				\
+	__VA_ARGS__, .mode = VFIO_TYPE1_IOMMU				\
+};									\
+FIXTURE_VARIANT_ADD(fixture, name##_compat) {				\
+	__VA_ARGS__, .mode = VFIO_MODE_COMPAT				\
+};									\
+FIXTURE_VARIANT_ADD(fixture, name##_iommufd) {				\
+	__VA_ARGS__, .mode = VFIO_MODE_IOMMUFD				\
+}
+
 #endif
