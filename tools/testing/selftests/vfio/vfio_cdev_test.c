@@ -3,7 +3,9 @@
  * Device files of their own, /dev/vfio/devices/vfioN: what they do unbound,
  * binding, attaching, who else may have the device, and hot resets.
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +149,78 @@ TEST_F(cdev, bind_arguments)
 
 	ASSERT_EQ(0, vfio_ioctl(fd, VFIO_DEVICE_BIND_IOMMUFD, &bind));
 	ASSERT_LT(0, bind.out_devid);
+}
+
+/* All that is no iommufd, and nothing that is one. */
+TEST_F(cdev, bind_to_other_files)
+{
+	int fd = self->d.device, pipes[2];
+	struct {
+		int fd;
+		int error;
+	} files[] = {
+		{ open("/dev/null", O_RDWR), -EBADFD },
+		{ open("/dev", O_RDONLY | O_DIRECTORY), -EBADFD },
+		{ open("/dev/iommu", O_PATH), -EBADF },
+		{ vfio_eventfd(), -EBADFD },
+		{ vfio_open_container(), -EBADFD },
+		{ vfio_cdev_open(self->d.bdf), -EBADFD },
+		{ dup(fd), -EBADFD },
+	};
+	size_t i;
+
+	ASSERT_EQ(0, pipe(pipes));
+	ASSERT_EQ(-EBADFD, vfio_cdev_bind(fd, pipes[0], NULL));
+	ASSERT_EQ(-EBADFD, vfio_cdev_bind(fd, pipes[1], NULL));
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		if (files[i].fd < 0)	/* a container need not be there */
+			continue;
+		ASSERT_EQ(files[i].error,
+			  vfio_cdev_bind(fd, files[i].fd, NULL)) {
+			TH_LOG("file %zu", i);
+		}
+		close(files[i].fd);
+	}
+	ASSERT_EQ(0, vfio_cdev_bind(fd, self->iommufd, NULL));
+}
+
+/* Which reason is told where there are several. */
+TEST_F(cdev, order_of_reasons)
+{
+	int fd = self->d.device, other, group;
+
+	group = vfio_open_group(self->d.group_id);
+	if (group >= 0) {
+		ASSERT_EQ(-EBUSY, bind_raw(fd, 64, 0, 1000));
+		ASSERT_EQ(-EINVAL, bind_raw(fd, 64, 0, -1));
+		ASSERT_EQ(-EINVAL, bind_raw(fd, 8, 0, self->iommufd));
+		close(group);
+	}
+	other = vfio_cdev_open(self->d.bdf);
+	ASSERT_LE(0, other);
+	ASSERT_EQ(0, vfio_cdev_bind(fd, self->iommufd, NULL));
+	ASSERT_EQ(-EINVAL, bind_raw(fd, 64, 0, 1000));
+	ASSERT_EQ(-EBADF, bind_raw(other, 64, 0, 1000));
+	ASSERT_EQ(-EINVAL, bind_raw(other, 64, 0, self->iommufd));
+	close(other);
+}
+
+/* It is the file that is bound, by whatever number. */
+TEST_F(cdev, duplicates)
+{
+	int second = dup(self->d.device), iommufd = dup(self->iommufd);
+	struct vfio_device_info info;
+
+	ASSERT_LE(0, second);
+	ASSERT_EQ(0, vfio_cdev_bind(second, iommufd, NULL));
+	close(iommufd);
+	ASSERT_EQ(-EINVAL, vfio_cdev_bind(self->d.device, self->iommufd,
+					  NULL));
+	ASSERT_EQ(0, vfio_dev_info(&self->d, &info));
+	close(self->d.device);
+	self->d.device = second;
+	ASSERT_EQ(0, vfio_dev_info(&self->d, &info));
+	ASSERT_EQ(0, vfio_cdev_detach(second));
 }
 
 TEST_F(cdev, binds_once)
@@ -325,6 +399,143 @@ TEST_F(cdev, close_detaches)
 	self->d.device = -1;
 	ASSERT_EQ(0, vfio_iommufd_destroy(self->iommufd, ioas));
 	ASSERT_EQ(-ENOENT, vfio_iommufd_destroy(self->iommufd, devid));
+}
+
+/* ---- All at once ---- */
+
+struct racing {
+	const char *bdf;
+	int group_id;
+	int device;		/* one file for all */
+	int iommufd;
+	uint32_t ioas;
+	unsigned int seed;
+	bool stop;
+	unsigned int bound;
+	unsigned int bad;
+};
+
+/* What a bind may say to who is not the first. */
+static bool refusal(int ret)
+{
+	return ret == -EINVAL || ret == -EBUSY;
+}
+
+static void *bind_once(void *arg)
+{
+	struct racing *r = arg;
+	int ret = vfio_cdev_bind(r->device, r->iommufd, NULL);
+
+	if (!ret)
+		__atomic_add_fetch(&r->bound, 1, __ATOMIC_RELAXED);
+	else if (!refusal(ret))
+		__atomic_add_fetch(&r->bad, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+TEST_F(cdev, bind_twice_at_once)
+{
+	pthread_t threads[2];
+	int i, k;
+
+	for (i = 0; i < 20; i++) {
+		struct racing r = {
+			.device = self->d.device,
+			.iommufd = self->iommufd,
+		};
+
+		for (k = 0; k < 2; k++)
+			ASSERT_EQ(0, pthread_create(&threads[k], NULL,
+						    bind_once, &r));
+		for (k = 0; k < 2; k++)
+			pthread_join(threads[k], NULL);
+		ASSERT_EQ(1, r.bound);
+		ASSERT_EQ(0, r.bad);
+		close(self->d.device);
+		self->d.device = vfio_cdev_open(self->d.bdf);
+		ASSERT_LE(0, self->d.device);
+	}
+}
+
+/* Everything that changes who has the device, in no order. */
+static void *anything(void *arg)
+{
+	struct racing *r = arg;
+	unsigned int seed = __atomic_fetch_add(&r->seed, 1, __ATOMIC_RELAXED);
+	uint32_t pt, head[3] = { sizeof(head) };
+	int fd, iommufd;
+
+	while (!__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE)) {
+		pt = r->ioas;
+		switch (rand_r(&seed) % 8) {
+		case 0:
+			vfio_cdev_bind(r->device, r->iommufd, NULL);
+			break;
+		case 1:
+			vfio_cdev_attach(r->device, &pt);
+			break;
+		case 2:
+			vfio_cdev_detach(r->device);
+			break;
+		case 3:
+			close(vfio_open_group(r->group_id));
+			break;
+		case 4:
+			fd = vfio_cdev_open(r->bdf);
+			vfio_cdev_bind(fd, r->iommufd, NULL);
+			vfio_cdev_attach(fd, &pt);
+			close(fd);
+			break;
+		case 5:
+			fd = vfio_cdev_open(r->bdf);
+			iommufd = vfio_iommufd_open();
+			vfio_cdev_bind(fd, iommufd, NULL);
+			close(iommufd);
+			vfio_cdev_attach(fd, &pt);
+			close(fd);
+			break;
+		case 6:
+			/* In the place of the one that others are using. */
+			fd = vfio_cdev_open(r->bdf);
+			dup2(fd, r->device);
+			close(fd);
+			break;
+		case 7:
+			vfio_ioctl(r->device, VFIO_DEVICE_PCI_HOT_RESET, head);
+			break;
+		}
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(cdev, anything_at_once, 120)
+{
+	struct racing r = {
+		.bdf = self->d.bdf,
+		.group_id = self->d.group_id,
+		.device = self->d.device,
+		.iommufd = self->iommufd,
+		.seed = getpid(),
+	};
+	int klog = vfio_klog_open(), i;
+	pthread_t threads[4];
+
+	TH_LOG("seed %u", r.seed);
+	ASSERT_EQ(0, vfio_ioas_alloc(self->iommufd, &r.ioas));
+	for (i = 0; i < 4; i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, anything, &r));
+	sleep(10);
+	__atomic_store_n(&r.stop, true, __ATOMIC_RELEASE);
+	for (i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+
+	/* Nobody is left who has it. */
+	close(self->d.device);
+	self->d.device = vfio_cdev_open(self->d.bdf);
+	ASSERT_EQ(0, vfio_cdev_bind(self->d.device, self->iommufd, NULL));
+	ASSERT_EQ(0, vfio_iommufd_destroy(self->iommufd, r.ioas));
+	ASSERT_EQ(0, vfio_klog_splats(klog));
+	close(klog);
 }
 
 /* A file that does nothing still keeps the driver. */
@@ -656,6 +867,39 @@ TEST(dma_goes_where_it_is_attached)
 	ASSERT_EQ(0, edu_copy(regs, EDU_BUF, IOVA, true));
 	ASSERT_EQ(0, memcmp(mem[0], buf, LEN));
 	ASSERT_EQ(0, memcmp(mem[1], buf, LEN));
+	vfio_dev_close(&d);
+	close(iommufd);
+}
+
+/*
+ * Device memory has no pages to pin, so no device reaches it by way of an iommufd,
+ * and the gate in front of it has nothing there to cut off.
+ */
+TEST(no_translation_of_device_memory)
+{
+	uint32_t ioas, pt;
+	struct vfio_dev d;
+	int iommufd;
+	void *bar;
+
+	vfio_dev_init(&d);
+	VFIO_IOMMUFD_OPEN_OR_SKIP(iommufd);
+	VFIO_PCI_BIND_OR_SKIP(VFIO_EDU, d.bdf);
+	VFIO_CDEV_OPEN_OR_SKIP(d.bdf, d.device);
+	ASSERT_EQ(0, vfio_cdev_bind(d.device, iommufd, NULL));
+	ASSERT_EQ(0, vfio_cfg_command(&d, PCI_COMMAND_MEMORY, 0));
+	ASSERT_EQ(0, vfio_region_mmap(&d, 0, 0, PAGE, &bar));
+
+	/* Nothing is pinned as long as there is no page table. */
+	ASSERT_EQ(0, vfio_ioas_alloc(iommufd, &ioas));
+	ASSERT_EQ(0, vfio_ioas_map(iommufd, ioas, bar, IOVA, PAGE));
+	pt = ioas;
+	ASSERT_EQ(-EFAULT, vfio_cdev_attach(d.device, &pt));
+	ASSERT_EQ(0, vfio_ioas_unmap(iommufd, ioas, IOVA, PAGE));
+
+	pt = ioas;
+	ASSERT_EQ(0, vfio_cdev_attach(d.device, &pt));
+	ASSERT_EQ(-EFAULT, vfio_ioas_map(iommufd, ioas, bar, IOVA, PAGE));
 	vfio_dev_close(&d);
 	close(iommufd);
 }
