@@ -216,7 +216,9 @@ static long vfio_container_set_iommu(struct vfio_container *container,
 	long ret = -ENODEV;
 	int err;
 
-	down_write(&container->group_lock);
+	/* A long ioctl may be at work. */
+	if (down_write_killable(&container->group_lock))
+		return -EINTR;
 	if (list_empty(&container->groups) || container->ops) {
 		ret = -EINVAL;
 		goto out;
@@ -243,7 +245,9 @@ static long vfio_container_backend_ioctl(struct vfio_container *container,
 {
 	long ret;
 
-	down_read(&container->group_lock);
+	/* Whoever attaches a group may be at it for long. */
+	if (down_read_killable(&container->group_lock))
+		return -EINTR;
 	if (container->ops)
 		ret = container->ops->ioctl(container->iommu_data, cmd, arg);
 	else if (cmd == VFIO_CHECK_EXTENSION)
@@ -333,8 +337,8 @@ static void vfio_container_release_dma(struct vfio_group *group)
 /*
  * Attach @group, which is attached to nothing, to the container that @file is.
  * Returns -EPERM without the privilege for a group that has no IOMMU, for mixing
- * it with one that has, or for a group that is not viable; or what the back end
- * says.
+ * it with one that has, or for a group that is not viable; -EINTR if killed; or
+ * what the back end says.
  */
 int vfio_container_attach_group(struct file *file, struct vfio_group *group)
 {
@@ -347,7 +351,9 @@ int vfio_container_attach_group(struct file *file, struct vfio_group *group)
 	if (noiommu && !capable(CAP_SYS_RAWIO))
 		return -EPERM;
 
-	down_write(&container->group_lock);
+	/* A long ioctl may be at work. */
+	if (down_write_killable(&container->group_lock))
+		return -EINTR;
 	if (!list_empty(&container->groups) && container->noiommu != noiommu) {
 		ret = -EPERM;
 		goto out;
