@@ -134,16 +134,25 @@ EXPORT_SYMBOL_GPL(vfio_peer_detach);
  * vfio_peers_detach - nobody else's DMA reaches the device any more
  * @peers: the driver's list of the device's peers, empty afterwards
  *
+ * Nobody attaches another one meanwhile: that takes a reference to the device's
+ * file, and the last is gone.
+ *
  * Context: may sleep; last close, in close_device. The driver's lock of its
  * memory is not held.
  */
 void vfio_peers_detach(struct list_head *peers)
 {
-	struct vfio_peer *peer, *next;
+	struct vfio_peer *peer;
 
 	mutex_lock(&vfio_peers_lock);
-	list_for_each_entry_safe(peer, next, peers, next)
+	while ((peer = list_first_entry_or_null(peers, struct vfio_peer,
+						next))) {
 		vfio_peer_detach_locked(peer);
+		/* There may be many, and other devices' peers wait. */
+		mutex_unlock(&vfio_peers_lock);
+		cond_resched();
+		mutex_lock(&vfio_peers_lock);
+	}
 	mutex_unlock(&vfio_peers_lock);
 }
 EXPORT_SYMBOL_GPL(vfio_peers_detach);
