@@ -28,11 +28,6 @@
 #define PARAMETERS "/sys/module/vfio_iommu_type1/parameters/"
 #define HUGEPAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 
-static int64_t locked_kb(void)
-{
-	return vfio_proc_status_kb(getpid(), "VmLck");
-}
-
 FIXTURE(edu)
 {
 	struct vfio_dev d;
@@ -47,29 +42,18 @@ FIXTURE_SETUP(edu)
 	self->c = self->d.container;
 	ASSERT_EQ(0, vfio_cfg_command(&self->d, 6, 0));
 	self->pinned = vfio_pinned_pages();
-	self->locked = locked_kb();
-}
-
-/* Pinned pages are counted per CPU, and summed up now and then. */
-static int64_t wait_pinned(int64_t want)
-{
-	uint64_t until = vfio_now_ms() + 5000;
-	int64_t pinned;
-
-	while ((pinned = vfio_pinned_pages()) != want && vfio_now_ms() < until)
-		usleep(20000);
-	return pinned;
+	self->locked = vfio_locked_kb();
 }
 
 FIXTURE_TEARDOWN(edu)
 {
 	vfio_dev_close(&self->d);
-	EXPECT_EQ(self->pinned, wait_pinned(self->pinned));
-	EXPECT_EQ(self->locked, locked_kb());
+	EXPECT_EQ(self->pinned, vfio_wait_pinned(self->pinned));
+	EXPECT_EQ(self->locked, vfio_locked_kb());
 }
 
 #define EXPECT_LOCKED(bytes) \
-	EXPECT_EQ(self->locked + (int64_t)((bytes) / KiB), locked_kb())
+	EXPECT_EQ(self->locked + (int64_t)((bytes) / KiB), vfio_locked_kb())
 
 static void stamp(void *mem, uint64_t size)
 {
@@ -287,7 +271,7 @@ static void limit_child(struct __test_metadata *_metadata, int c)
 {
 	struct rlimit limit = { 64 * PAGE, 64 * PAGE };
 	void *mem = vfio_alloc_pages(MiB);
-	int64_t locked = locked_kb();
+	int64_t locked = vfio_locked_kb();
 
 	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
 	/* The privilege counts that a mapping was made with. */
@@ -296,14 +280,14 @@ static void limit_child(struct __test_metadata *_metadata, int c)
 	ASSERT_EQ(0, drop_capability(CAP_IPC_LOCK));
 
 	EXPECT_EQ(-ENOMEM, vfio_dma_map(c, mem, 0, 65 * PAGE));
-	EXPECT_EQ(locked, locked_kb());
+	EXPECT_EQ(locked, vfio_locked_kb());
 	EXPECT_EQ(0, vfio_dma_map(c, mem, 0, 64 * PAGE));
 	EXPECT_EQ(-ENOMEM, vfio_dma_map(c, mem, MiB, PAGE));
-	EXPECT_EQ(locked + 256, locked_kb());
+	EXPECT_EQ(locked + 256, vfio_locked_kb());
 	EXPECT_EQ(0, vfio_dma_unmap(c, 0, 64 * PAGE));
 	EXPECT_EQ(0, vfio_dma_map(c, mem, MiB, PAGE));
 	EXPECT_EQ(0, vfio_dma_unmap(c, MiB, PAGE));
-	EXPECT_EQ(locked, locked_kb());
+	EXPECT_EQ(locked, vfio_locked_kb());
 }
 
 TEST_F(edu, charge_is_limited)
@@ -329,7 +313,7 @@ TEST_F(edu, charged_process_dies)
 
 	if (!pid)
 		_exit(vfio_dma_map(self->c, mem, 0, MiB) ||
-		      locked_kb() != 1024);
+		      vfio_locked_kb() != 1024);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
 	EXPECT_LOCKED(0);
@@ -362,10 +346,10 @@ TEST_F(edu, vaddr_moves_the_charge)
 					 VFIO_DMA_MAP_FLAG_VADDR) != -ENOMEM;
 		limit.rlim_cur = 256 * PAGE;
 		setrlimit(RLIMIT_MEMLOCK, &limit);
-		_exit(bad || locked_kb() ||
+		_exit(bad || vfio_locked_kb() ||
 		      vfio_dma_map_flags(self->c, mem, 0, MiB,
 					 VFIO_DMA_MAP_FLAG_VADDR) ||
-		      locked_kb() != 1024);
+		      vfio_locked_kb() != 1024);
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
@@ -400,7 +384,7 @@ TEST_F(edu, killed_at_work)
 	}
 	EXPECT_EQ(0, vfio_dma_unmap_flags(c, 0, 0, VFIO_DMA_UNMAP_FLAG_ALL,
 					  &avail));
-	EXPECT_EQ(self->pinned, wait_pinned(self->pinned));
+	EXPECT_EQ(self->pinned, vfio_wait_pinned(self->pinned));
 }
 
 /* The memory of another device. It is nobody's, so nobody is charged. */

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "../kselftest_harness.h"
-#include "test_modules/test_vfio_emulated.h"
+#include "vfio_emulated.h"
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
@@ -25,71 +25,6 @@
 #define MiB 0x100000ULL
 #define READ 1
 #define WRITE 2
-
-/* Open emulated device @nr in a container of @type, or in that of @other. */
-static int emulated_open(struct vfio_dev *d, int nr, int type,
-			 const struct vfio_dev *other)
-{
-	char path[128], link[128], name[32];
-	ssize_t len;
-
-	vfio_dev_init(d);
-	snprintf(name, sizeof(name), "test_vfio_emulated.%d", nr);
-	snprintf(path, sizeof(path), "/sys/bus/platform/devices/%s/iommu_group",
-		 name);
-	len = readlink(path, link, sizeof(link) - 1);
-	if (len < 0)
-		return -ENXIO;
-	link[len] = 0;
-	return vfio_dev_open_named(d, name, atoi(strrchr(link, '/') + 1), type,
-				   other);
-}
-
-static int pin(const struct vfio_dev *d, uint64_t iova, int npages, int prot,
-	       uint64_t *seen)
-{
-	struct test_vfio_dma dma = {
-		.iova = iova, .npages = npages, .prot = prot,
-		.user = (uintptr_t)seen,
-	};
-
-	return vfio_ioctl(d->device, TEST_VFIO_PIN, &dma);
-}
-
-static int unpin(const struct vfio_dev *d, uint64_t iova, int npages)
-{
-	struct test_vfio_dma dma = { .iova = iova, .npages = npages };
-
-	return vfio_ioctl(d->device, TEST_VFIO_UNPIN, &dma);
-}
-
-static int rw(const struct vfio_dev *d, uint64_t iova, void *buf, int size,
-	      bool write)
-{
-	struct test_vfio_dma dma = {
-		.iova = iova, .size = size, .write = write,
-		.user = (uintptr_t)buf,
-	};
-
-	return vfio_ioctl(d->device, TEST_VFIO_RW, &dma);
-}
-
-static struct test_vfio_unmaps unmaps(const struct vfio_dev *d, int delay_ms)
-{
-	struct test_vfio_unmaps u = { .delay_ms = delay_ms };
-
-	vfio_ioctl(d->device, TEST_VFIO_UNMAPS, &u);
-	return u;
-}
-
-static int tracking(int c, uint32_t flags)
-{
-	struct vfio_iommu_type1_dirty_bitmap d = {
-		.argsz = sizeof(d), .flags = flags,
-	};
-
-	return vfio_ioctl(c, VFIO_IOMMU_DIRTY_PAGES, &d);
-}
 
 /* Up to 64 pages from @iova on. */
 static int dirty(int c, uint64_t iova, uint64_t npages, uint64_t *bits)
@@ -107,21 +42,6 @@ static int dirty(int c, uint64_t iova, uint64_t npages, uint64_t *bits)
 	return vfio_ioctl(c, VFIO_IOMMU_DIRTY_PAGES, &q);
 }
 
-static int64_t locked_kb(void)
-{
-	return vfio_proc_status_kb(getpid(), "VmLck");
-}
-
-static int64_t wait_pinned(int64_t want)
-{
-	uint64_t until = vfio_now_ms() + 5000;
-	int64_t pinned;
-
-	while ((pinned = vfio_pinned_pages()) != want && vfio_now_ms() < until)
-		usleep(20000);
-	return pinned;
-}
-
 FIXTURE(emulated)
 {
 	struct vfio_dev d;
@@ -134,11 +54,8 @@ FIXTURE_SETUP(emulated)
 {
 	int ret, i;
 
-	/* If it is not there already, perhaps it is installed. */
-	if (access("/sys/bus/platform/devices/test_vfio_emulated.0", F_OK))
-		vfio_modprobe("test_vfio_emulated");
 	self->pinned = vfio_pinned_pages();
-	ret = emulated_open(&self->d, 0, VFIO_TYPE1v2_IOMMU, NULL);
+	ret = emu_open(&self->d, 0, VFIO_TYPE1v2_IOMMU, NULL);
 	if (ret == -ENXIO)
 		SKIP(return, "test_vfio_emulated.ko is not loaded");
 	ASSERT_EQ(0, ret);
@@ -152,8 +69,8 @@ FIXTURE_SETUP(emulated)
 FIXTURE_TEARDOWN(emulated)
 {
 	vfio_dev_close(&self->d);
-	EXPECT_EQ(self->pinned, wait_pinned(self->pinned));
-	EXPECT_EQ(0, locked_kb());
+	EXPECT_EQ(self->pinned, vfio_wait_pinned(self->pinned));
+	EXPECT_EQ(0, vfio_locked_kb());
 }
 
 TEST_F(emulated, pin)
@@ -163,27 +80,27 @@ TEST_F(emulated, pin)
 	struct vfio_dev v1;
 	int i;
 
-	EXPECT_EQ(-EINVAL, pin(d, MiB, 1, READ, NULL));
+	EXPECT_EQ(-EINVAL, emu_pin(d, MiB, 1, READ, NULL));
 	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, MiB, 8 * PAGE));
 	ASSERT_EQ(0, vfio_dma_map_flags(self->c, self->mem, 4 * MiB, PAGE,
 					VFIO_DMA_MAP_FLAG_READ));
 	ASSERT_EQ(0, vfio_dma_map_flags(self->c, self->mem, 5 * MiB, PAGE,
 					VFIO_DMA_MAP_FLAG_WRITE));
-	EXPECT_EQ(4, pin(d, MiB + 2 * PAGE, 4, READ | WRITE, seen));
+	EXPECT_EQ(4, emu_pin(d, MiB + 2 * PAGE, 4, READ | WRITE, seen));
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(0xabc002 + i, seen[i]);
-	EXPECT_EQ(-EPERM, pin(d, 4 * MiB, 1, READ | WRITE, NULL));
-	EXPECT_EQ(-EPERM, pin(d, 5 * MiB, 1, READ, NULL));
-	EXPECT_EQ(1, pin(d, 4 * MiB, 1, READ, NULL));
-	EXPECT_EQ(1, pin(d, 5 * MiB, 1, WRITE, NULL));
+	EXPECT_EQ(-EPERM, emu_pin(d, 4 * MiB, 1, READ | WRITE, NULL));
+	EXPECT_EQ(-EPERM, emu_pin(d, 5 * MiB, 1, READ, NULL));
+	EXPECT_EQ(1, emu_pin(d, 4 * MiB, 1, READ, NULL));
+	EXPECT_EQ(1, emu_pin(d, 5 * MiB, 1, WRITE, NULL));
 	/* All or nothing. */
-	EXPECT_EQ(-EINVAL, pin(d, MiB + 4 * PAGE, 8, READ, NULL));
-	EXPECT_EQ(6 * 4, locked_kb());
+	EXPECT_EQ(-EINVAL, emu_pin(d, MiB + 4 * PAGE, 8, READ, NULL));
+	EXPECT_EQ(6 * 4, vfio_locked_kb());
 
 	vfio_dev_close(d);
-	ASSERT_EQ(0, emulated_open(&v1, 0, VFIO_TYPE1_IOMMU, NULL));
+	ASSERT_EQ(0, emu_open(&v1, 0, VFIO_TYPE1_IOMMU, NULL));
 	ASSERT_EQ(0, vfio_dma_map(v1.container, self->mem, MiB, PAGE));
-	EXPECT_EQ(-EACCES, pin(&v1, MiB, 1, READ, NULL));
+	EXPECT_EQ(-EACCES, emu_pin(&v1, MiB, 1, READ, NULL));
 	vfio_dev_close(&v1);
 }
 
@@ -194,21 +111,21 @@ TEST_F(emulated, charge)
 	void *ro;
 
 	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, 0, MiB));
-	EXPECT_EQ(0, locked_kb());
-	EXPECT_EQ(16, pin(d, 0, 16, READ, NULL));
-	EXPECT_EQ(16 * 4, locked_kb());
-	EXPECT_EQ(16, pin(d, 8 * PAGE, 16, READ, NULL));
-	EXPECT_EQ(24 * 4, locked_kb());
-	EXPECT_EQ(0, unpin(d, 0, 8));
-	EXPECT_EQ(16 * 4, locked_kb());
-	EXPECT_EQ(0, unpin(d, 0, 64));
-	EXPECT_EQ(0, locked_kb());
+	EXPECT_EQ(0, vfio_locked_kb());
+	EXPECT_EQ(16, emu_pin(d, 0, 16, READ, NULL));
+	EXPECT_EQ(16 * 4, vfio_locked_kb());
+	EXPECT_EQ(16, emu_pin(d, 8 * PAGE, 16, READ, NULL));
+	EXPECT_EQ(24 * 4, vfio_locked_kb());
+	EXPECT_EQ(0, emu_unpin(d, 0, 8));
+	EXPECT_EQ(16 * 4, vfio_locked_kb());
+	EXPECT_EQ(0, emu_unpin(d, 0, 64));
+	EXPECT_EQ(0, vfio_locked_kb());
 
 	/* A mapping of nothing is one, until a driver comes. */
 	ro = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_EQ(0, vfio_dma_map(self->c, ro, 2 * MiB, PAGE));
-	EXPECT_EQ(-EFAULT, pin(d, 2 * MiB, 1, READ, NULL));
-	EXPECT_EQ(0, locked_kb());
+	EXPECT_EQ(-EFAULT, emu_pin(d, 2 * MiB, 1, READ, NULL));
+	EXPECT_EQ(0, vfio_locked_kb());
 }
 
 static void limit_child(struct __test_metadata *_metadata,
@@ -225,13 +142,13 @@ static void limit_child(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, syscall(SYS_capset, &h, data));
 	/* No page is pinned, so the limit does not matter. */
 	EXPECT_EQ(0, vfio_dma_map(d->container, mem, 0, MiB));
-	EXPECT_EQ(6, pin(d, 0, 6, READ, NULL));
-	EXPECT_EQ(-ENOMEM, pin(d, 6 * PAGE, 3, READ, NULL));
-	EXPECT_EQ(6 * 4, locked_kb());
-	EXPECT_EQ(2, pin(d, 6 * PAGE, 2, READ, NULL));
-	EXPECT_EQ(-ENOMEM, pin(d, 8 * PAGE, 1, READ, NULL));
-	EXPECT_EQ(0, unpin(d, 0, 8));
-	EXPECT_EQ(0, locked_kb());
+	EXPECT_EQ(6, emu_pin(d, 0, 6, READ, NULL));
+	EXPECT_EQ(-ENOMEM, emu_pin(d, 6 * PAGE, 3, READ, NULL));
+	EXPECT_EQ(6 * 4, vfio_locked_kb());
+	EXPECT_EQ(2, emu_pin(d, 6 * PAGE, 2, READ, NULL));
+	EXPECT_EQ(-ENOMEM, emu_pin(d, 8 * PAGE, 1, READ, NULL));
+	EXPECT_EQ(0, emu_unpin(d, 0, 8));
+	EXPECT_EQ(0, vfio_locked_kb());
 	EXPECT_EQ(0, vfio_dma_unmap(d->container, 0, MiB));
 }
 
@@ -256,21 +173,21 @@ TEST_F(emulated, unmap_tells_the_driver)
 
 	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, MiB, 16 * PAGE));
 	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, 2 * MiB, 16 * PAGE));
-	EXPECT_EQ(4, pin(d, MiB, 4, READ, NULL));
+	EXPECT_EQ(4, emu_pin(d, MiB, 4, READ, NULL));
 	/* It matters to nobody that this one goes. */
 	EXPECT_EQ(0, vfio_dma_unmap(self->c, 2 * MiB, 16 * PAGE));
-	EXPECT_EQ(0, unmaps(d, 0).calls);
+	EXPECT_EQ(0, emu_unmaps(d, 0).calls);
 	EXPECT_EQ(-EINVAL, vfio_dma_unmap(self->c, MiB, PAGE));
-	EXPECT_EQ(0, unmaps(d, 200).calls);
+	EXPECT_EQ(0, emu_unmaps(d, 200).calls);
 
 	start = vfio_now_ms();
 	EXPECT_EQ(0, vfio_dma_unmap(self->c, 0, 4 * MiB));
 	EXPECT_LE(150, vfio_now_ms() - start);
-	u = unmaps(d, 0);
+	u = emu_unmaps(d, 0);
 	EXPECT_EQ(1, u.calls);
 	EXPECT_EQ(MiB, u.iova);
 	EXPECT_EQ(16 * PAGE, u.length);
-	EXPECT_EQ(0, locked_kb());
+	EXPECT_EQ(0, vfio_locked_kb());
 }
 
 TEST_F(emulated, access)
@@ -287,22 +204,22 @@ TEST_F(emulated, access)
 					VFIO_DMA_MAP_FLAG_WRITE));
 	ASSERT_EQ(0, vfio_dma_map(self->c, NULL, 6 * MiB, PAGE));
 	/* Across mappings. */
-	EXPECT_EQ(0, rw(d, MiB + PAGE, buf, 2 * PAGE, false));
+	EXPECT_EQ(0, emu_rw(d, MiB + PAGE, buf, 2 * PAGE, false));
 	EXPECT_EQ(0xabc001, *(uint64_t *)buf);
 	EXPECT_EQ(0xabc008, *(uint64_t *)(buf + PAGE));
 	memset(buf, 0x5a, sizeof(buf));
-	EXPECT_EQ(0, rw(d, MiB + 2 * PAGE - 3, buf, 6, true));
+	EXPECT_EQ(0, emu_rw(d, MiB + 2 * PAGE - 3, buf, 6, true));
 	EXPECT_EQ(0, memcmp(self->mem + 2 * PAGE - 3, "ZZZ", 3));
 	EXPECT_EQ(0, memcmp(self->mem + 8 * PAGE, "ZZZ", 3));
 
-	EXPECT_EQ(-EINVAL, rw(d, 0, buf, 8, false));
-	EXPECT_EQ(-EINVAL, rw(d, MiB + 3 * PAGE - 4, buf, 8, false));
-	EXPECT_EQ(-EPERM, rw(d, 4 * MiB, buf, 8, true));
-	EXPECT_EQ(0, rw(d, 4 * MiB, buf, 8, false));
-	EXPECT_EQ(-EPERM, rw(d, 5 * MiB, buf, 8, false));
-	EXPECT_EQ(-EPERM, rw(d, 5 * MiB, buf, 8, true));
-	EXPECT_EQ(-EFAULT, rw(d, 6 * MiB, buf, 8, true));
-	EXPECT_EQ(0, locked_kb());
+	EXPECT_EQ(-EINVAL, emu_rw(d, 0, buf, 8, false));
+	EXPECT_EQ(-EINVAL, emu_rw(d, MiB + 3 * PAGE - 4, buf, 8, false));
+	EXPECT_EQ(-EPERM, emu_rw(d, 4 * MiB, buf, 8, true));
+	EXPECT_EQ(0, emu_rw(d, 4 * MiB, buf, 8, false));
+	EXPECT_EQ(-EPERM, emu_rw(d, 5 * MiB, buf, 8, false));
+	EXPECT_EQ(-EPERM, emu_rw(d, 5 * MiB, buf, 8, true));
+	EXPECT_EQ(-EFAULT, emu_rw(d, 6 * MiB, buf, 8, true));
+	EXPECT_EQ(0, vfio_locked_kb());
 }
 
 TEST_F(emulated, dirty_is_what_the_driver_touched)
@@ -313,13 +230,13 @@ TEST_F(emulated, dirty_is_what_the_driver_touched)
 
 	ASSERT_EQ(0, vfio_dma_map(c, self->mem, MiB, 40 * PAGE));
 	ASSERT_EQ(0, vfio_dma_map(c, self->mem, MiB + 40 * PAGE, 24 * PAGE));
-	EXPECT_EQ(2, pin(d, MiB + 3 * PAGE, 2, READ, NULL));
-	ASSERT_EQ(0, tracking(c, VFIO_IOMMU_DIRTY_PAGES_FLAG_START));
+	EXPECT_EQ(2, emu_pin(d, MiB + 3 * PAGE, 2, READ, NULL));
+	ASSERT_EQ(0, vfio_dirty_tracking(c, true));
 	/* Pinned before or during, and as long as it is. */
 	EXPECT_EQ(0, dirty(c, MiB, 64, &bits));
 	EXPECT_EQ(0x18, bits);
-	EXPECT_EQ(1, pin(d, MiB + 63 * PAGE, 1, READ, NULL));
-	EXPECT_EQ(0, unpin(d, MiB, 4));
+	EXPECT_EQ(1, emu_pin(d, MiB + 63 * PAGE, 1, READ, NULL));
+	EXPECT_EQ(0, emu_unpin(d, MiB, 4));
 	EXPECT_EQ(0, dirty(c, MiB, 40, &bits));
 	EXPECT_EQ(0x18, bits & 0xffffffffffULL);
 	EXPECT_EQ(0, dirty(c, MiB, 40, &bits));
@@ -327,8 +244,8 @@ TEST_F(emulated, dirty_is_what_the_driver_touched)
 	EXPECT_EQ(0, dirty(c, MiB + 40 * PAGE, 24, &bits));
 	EXPECT_EQ(1 << 23, bits & 0xffffff);
 	/* Written, but not what is only read. */
-	EXPECT_EQ(0, rw(d, MiB + 7 * PAGE - 4, &seen, 8, true));
-	EXPECT_EQ(0, rw(d, MiB + 9 * PAGE, &seen, 8, false));
+	EXPECT_EQ(0, emu_rw(d, MiB + 7 * PAGE - 4, &seen, 8, true));
+	EXPECT_EQ(0, emu_rw(d, MiB + 9 * PAGE, &seen, 8, false));
 	EXPECT_EQ(0, dirty(c, MiB, 40, &bits));
 	EXPECT_EQ(0xd0, bits & 0xffffffffffULL);
 	EXPECT_EQ(0, dirty(c, MiB, 40, &bits));
@@ -336,12 +253,12 @@ TEST_F(emulated, dirty_is_what_the_driver_touched)
 	EXPECT_EQ(-EINVAL, dirty(c, MiB, 39, &bits));
 
 	/* A mapping too large for a bitmap. */
-	ASSERT_EQ(0, tracking(c, VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP));
+	ASSERT_EQ(0, vfio_dirty_tracking(c, false));
 	ASSERT_EQ(0, vfio_dma_map(c, NULL, 1ULL << 50, 1ULL << 44));
-	EXPECT_EQ(-EINVAL, tracking(c, VFIO_IOMMU_DIRTY_PAGES_FLAG_START));
+	EXPECT_EQ(-EINVAL, vfio_dirty_tracking(c, true));
 	EXPECT_EQ(-EINVAL, dirty(c, MiB, 40, &bits));
 	ASSERT_EQ(0, vfio_dma_unmap(c, 1ULL << 50, 1ULL << 44));
-	ASSERT_EQ(0, tracking(c, VFIO_IOMMU_DIRTY_PAGES_FLAG_START));
+	ASSERT_EQ(0, vfio_dirty_tracking(c, true));
 	EXPECT_EQ(-EINVAL, vfio_dma_map(c, NULL, 1ULL << 50, 1ULL << 44));
 	EXPECT_EQ(0, vfio_dma_unmap(c, 1ULL << 50, 1ULL << 44));
 }
@@ -360,16 +277,16 @@ TEST_F(emulated, unmap_fails)
 	uint64_t bits = 0;
 
 	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, MiB, 64 * PAGE));
-	ASSERT_EQ(0, tracking(self->c, VFIO_IOMMU_DIRTY_PAGES_FLAG_START));
-	EXPECT_EQ(2, pin(&self->d, MiB, 2, READ, NULL));
+	ASSERT_EQ(0, vfio_dirty_tracking(self->c, true));
+	EXPECT_EQ(2, emu_pin(&self->d, MiB, 2, READ, NULL));
 	EXPECT_EQ(-EFAULT, vfio_ioctl(self->c, VFIO_IOMMU_UNMAP_DMA, &q));
-	EXPECT_EQ(1, unmaps(&self->d, 0).calls);
-	EXPECT_EQ(2, pin(&self->d, MiB + 4 * PAGE, 2, READ, NULL));
+	EXPECT_EQ(1, emu_unmaps(&self->d, 0).calls);
+	EXPECT_EQ(2, emu_pin(&self->d, MiB + 4 * PAGE, 2, READ, NULL));
 	q.b.data = (__u64 *)&bits;
 	EXPECT_EQ(0, vfio_ioctl(self->c, VFIO_IOMMU_UNMAP_DMA, &q));
 	EXPECT_EQ(0x33, bits);
 	EXPECT_EQ(64 * PAGE, q.u.size);
-	EXPECT_EQ(0, locked_kb());
+	EXPECT_EQ(0, vfio_locked_kb());
 }
 
 /* A driver may touch the memory at any time, so it may not move. */
@@ -401,7 +318,7 @@ TEST_F(emulated, no_limits)
 
 	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, 0xfee00000, PAGE));
 	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, -2 * PAGE, PAGE));
-	EXPECT_EQ(1, pin(&self->d, -2 * PAGE, 1, READ, &seen));
+	EXPECT_EQ(1, emu_pin(&self->d, -2 * PAGE, 1, READ, &seen));
 	EXPECT_EQ(0xabc000, seen);
 	EXPECT_EQ(0, vfio_dma_unmap_flags(self->c, -2 * PAGE, PAGE, 0, &done));
 	EXPECT_EQ(PAGE, done);
@@ -415,16 +332,16 @@ TEST_F(emulated, the_last_page)
 {
 	uint64_t done, seen, bits;
 
-	ASSERT_EQ(0, tracking(self->c, VFIO_IOMMU_DIRTY_PAGES_FLAG_START));
+	ASSERT_EQ(0, vfio_dirty_tracking(self->c, true));
 	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, -2 * PAGE, 2 * PAGE));
 	EXPECT_EQ(-EEXIST, vfio_dma_map(self->c, self->mem, -PAGE, PAGE));
-	EXPECT_EQ(1, pin(&self->d, -PAGE, 1, READ, &seen));
+	EXPECT_EQ(1, emu_pin(&self->d, -PAGE, 1, READ, &seen));
 	EXPECT_EQ(0xabc001, seen);
-	EXPECT_EQ(0, rw(&self->d, -8, &seen, 8, false));
+	EXPECT_EQ(0, emu_rw(&self->d, -8, &seen, 8, false));
 	/* And there is nothing behind it, not even the first. */
 	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, 0, PAGE));
-	EXPECT_EQ(-EINVAL, rw(&self->d, -4, &seen, 8, false));
-	EXPECT_EQ(-EINVAL, pin(&self->d, -PAGE, 2, READ, &seen));
+	EXPECT_EQ(-EINVAL, emu_rw(&self->d, -4, &seen, 8, false));
+	EXPECT_EQ(-EINVAL, emu_pin(&self->d, -PAGE, 2, READ, &seen));
 	EXPECT_EQ(0, vfio_dma_unmap(self->c, 0, PAGE));
 	EXPECT_EQ(0, dirty(self->c, -2 * PAGE, 2, &bits));
 	EXPECT_EQ(2, bits);
@@ -432,7 +349,7 @@ TEST_F(emulated, the_last_page)
 	EXPECT_EQ(0, vfio_dma_unmap_flags(self->c, -2 * PAGE, 2 * PAGE, 0,
 					  &done));
 	EXPECT_EQ(2 * PAGE, done);
-	EXPECT_EQ(0, locked_kb());
+	EXPECT_EQ(0, vfio_locked_kb());
 }
 
 /* A group behind an IOMMU joins and leaves. */
@@ -443,20 +360,20 @@ TEST_F(emulated, with_an_iommu)
 	int c = self->c;
 
 	ASSERT_EQ(0, vfio_dma_map(c, self->mem, MiB, 64 * PAGE));
-	ASSERT_EQ(0, tracking(c, VFIO_IOMMU_DIRTY_PAGES_FLAG_START));
-	EXPECT_EQ(3, pin(d, MiB, 3, READ, NULL));
-	EXPECT_EQ(3 * 4, locked_kb());
+	ASSERT_EQ(0, vfio_dirty_tracking(c, true));
+	EXPECT_EQ(3, emu_pin(d, MiB, 3, READ, NULL));
+	EXPECT_EQ(3 * 4, vfio_locked_kb());
 	EXPECT_EQ(0, dirty(c, MiB, 64, &bits));
 	EXPECT_EQ(7, bits);
 
 	if (vfio_dev_open_with(&phys, VFIO_EDU, d) == -ENXIO)
 		SKIP(return, "no device %s here", VFIO_EDU);
 	/* Now all is pinned, and nothing is charged twice. */
-	EXPECT_EQ(64 * 4, locked_kb());
-	EXPECT_EQ(2, pin(d, MiB + 8 * PAGE, 2, READ, &seen));
-	EXPECT_EQ(64 * 4, locked_kb());
-	EXPECT_EQ(0, unpin(d, MiB, 1));
-	EXPECT_EQ(64 * 4, locked_kb());
+	EXPECT_EQ(64 * 4, vfio_locked_kb());
+	EXPECT_EQ(2, emu_pin(d, MiB + 8 * PAGE, 2, READ, &seen));
+	EXPECT_EQ(64 * 4, vfio_locked_kb());
+	EXPECT_EQ(0, emu_unpin(d, MiB, 1));
+	EXPECT_EQ(64 * 4, vfio_locked_kb());
 	EXPECT_EQ(0, dirty(c, MiB, 64, &bits));
 	EXPECT_EQ(-1ULL, bits);
 	EXPECT_EQ(0, vfio_ioctl(c, VFIO_CHECK_EXTENSION, VFIO_UPDATE_VADDR));
@@ -464,7 +381,7 @@ TEST_F(emulated, with_an_iommu)
 
 	/* What it may have dirtied is dirty once more. */
 	vfio_dev_close(&phys);
-	EXPECT_EQ(4 * 4, locked_kb());
+	EXPECT_EQ(4 * 4, vfio_locked_kb());
 	EXPECT_EQ(0, dirty(c, MiB, 64, &bits));
 	EXPECT_EQ(-1ULL, bits);
 	EXPECT_EQ(0, dirty(c, MiB, 64, &bits));
@@ -472,32 +389,32 @@ TEST_F(emulated, with_an_iommu)
 	EXPECT_EQ(0, vfio_dma_map(c, self->mem, 0xfee00000, PAGE));
 	/* It cannot come back where it cannot reach. */
 	EXPECT_EQ(-EINVAL, vfio_dev_open_with(&phys, VFIO_EDU, d));
-	EXPECT_EQ(4 * 4, locked_kb());
+	EXPECT_EQ(4 * 4, vfio_locked_kb());
 	EXPECT_EQ(0, vfio_dma_unmap(c, 0xfee00000, PAGE));
 	/* Nor when there is no memory to reach; nothing of the try is left. */
 	EXPECT_EQ(0, vfio_dma_map(c, NULL, 2 * MiB, PAGE));
 	EXPECT_EQ(-EFAULT, vfio_dev_open_with(&phys, VFIO_EDU, d));
-	EXPECT_EQ(4 * 4, locked_kb());
-	EXPECT_EQ(2, pin(d, MiB + 20 * PAGE, 2, READ, NULL));
-	EXPECT_EQ(6 * 4, locked_kb());
+	EXPECT_EQ(4 * 4, vfio_locked_kb());
+	EXPECT_EQ(2, emu_pin(d, MiB + 20 * PAGE, 2, READ, NULL));
+	EXPECT_EQ(6 * 4, vfio_locked_kb());
 }
 
 TEST_F(emulated, two_drivers)
 {
 	struct vfio_dev second;
 
-	ASSERT_EQ(0, emulated_open(&second, 1, VFIO_TYPE1v2_IOMMU, &self->d));
+	ASSERT_EQ(0, emu_open(&second, 1, VFIO_TYPE1v2_IOMMU, &self->d));
 	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, MiB, 16 * PAGE));
-	EXPECT_EQ(4, pin(&self->d, MiB, 4, READ, NULL));
-	EXPECT_EQ(4, pin(&second, MiB + 2 * PAGE, 4, READ, NULL));
-	EXPECT_EQ(6 * 4, locked_kb());
-	EXPECT_EQ(0, unpin(&self->d, MiB, 4));
-	EXPECT_EQ(4 * 4, locked_kb());
-	EXPECT_EQ(2, pin(&self->d, MiB, 2, READ, NULL));
+	EXPECT_EQ(4, emu_pin(&self->d, MiB, 4, READ, NULL));
+	EXPECT_EQ(4, emu_pin(&second, MiB + 2 * PAGE, 4, READ, NULL));
+	EXPECT_EQ(6 * 4, vfio_locked_kb());
+	EXPECT_EQ(0, emu_unpin(&self->d, MiB, 4));
+	EXPECT_EQ(4 * 4, vfio_locked_kb());
+	EXPECT_EQ(2, emu_pin(&self->d, MiB, 2, READ, NULL));
 	EXPECT_EQ(0, vfio_dma_unmap(self->c, MiB, 16 * PAGE));
-	EXPECT_EQ(1, unmaps(&self->d, 0).calls);
-	EXPECT_EQ(1, unmaps(&second, 0).calls);
-	EXPECT_EQ(0, locked_kb());
+	EXPECT_EQ(1, emu_unmaps(&self->d, 0).calls);
+	EXPECT_EQ(1, emu_unmaps(&second, 0).calls);
+	EXPECT_EQ(0, vfio_locked_kb());
 	vfio_dev_close(&second);
 }
 
@@ -508,14 +425,14 @@ TEST_F(emulated, killed_at_work)
 	pid_t pids[3];
 	int i, k, status;
 
-	ASSERT_EQ(0, emulated_open(&second, 1, VFIO_TYPE1v2_IOMMU, &self->d));
+	ASSERT_EQ(0, emu_open(&second, 1, VFIO_TYPE1v2_IOMMU, &self->d));
 	for (i = 0; i < 8; i++) {
 		for (k = 0; k < 3; k++) {
 			pids[k] = fork();
 			while (!pids[k]) {
 				if (k < 2) {
-					pin(k ? &second : &self->d, MiB, 64,
-					    READ, NULL);
+					emu_pin(k ? &second : &self->d, MiB, 64,
+						READ, NULL);
 					continue;
 				}
 				vfio_dma_map(self->c, self->mem, MiB, MiB);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "vfio_util.h"
 
@@ -67,6 +68,88 @@ struct vfio_iommu_type1_info *vfio_iommu_info(int container)
 		return NULL;
 	}
 	return info;
+}
+
+int vfio_dirty_tracking(int container, bool on)
+{
+	struct vfio_iommu_type1_dirty_bitmap dirty = {
+		.argsz = sizeof(dirty),
+		.flags = on ? VFIO_IOMMU_DIRTY_PAGES_FLAG_START :
+			      VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP,
+	};
+
+	return vfio_ioctl(container, VFIO_IOMMU_DIRTY_PAGES, &dirty);
+}
+
+/* Bits that stand for 4 KiB each, in as many words as that takes. */
+static struct vfio_bitmap dirty_bitmap(uint64_t size, uint64_t *bits)
+{
+	struct vfio_bitmap bitmap = {
+		.pgsize = 4096,
+		.size = (size / 4096 + 63) / 64 * 8,
+		.data = (__u64 *)bits,
+	};
+
+	return bitmap;
+}
+
+int vfio_dirty_get(int container, uint64_t iova, uint64_t size, uint64_t *bits)
+{
+	struct {
+		struct vfio_iommu_type1_dirty_bitmap dirty;
+		struct vfio_iommu_type1_dirty_bitmap_get get;
+	} query = {
+		.dirty = {
+			.argsz = sizeof(query),
+			.flags = VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP,
+		},
+		.get = {
+			.iova = iova,
+			.size = size,
+			.bitmap = dirty_bitmap(size, bits),
+		},
+	};
+
+	return vfio_ioctl(container, VFIO_IOMMU_DIRTY_PAGES, &query);
+}
+
+int vfio_dirty_unmap(int container, uint64_t iova, uint64_t size,
+		     uint64_t *bits, uint64_t *unmapped)
+{
+	struct {
+		struct vfio_iommu_type1_dma_unmap unmap;
+		struct vfio_bitmap bitmap;
+	} query = {
+		.unmap = {
+			.argsz = sizeof(query),
+			.flags = VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
+			.iova = iova,
+			.size = size,
+		},
+		.bitmap = dirty_bitmap(size, bits),
+	};
+	int ret = vfio_ioctl(container, VFIO_IOMMU_UNMAP_DMA, &query);
+
+	if (unmapped)
+		*unmapped = query.unmap.size;
+	return ret;
+}
+
+/* What this process is charged for. */
+int64_t vfio_locked_kb(void)
+{
+	return vfio_proc_status_kb(getpid(), "VmLck");
+}
+
+/* Pinned pages are counted per CPU, and summed up now and then. */
+int64_t vfio_wait_pinned(int64_t want)
+{
+	uint64_t until = vfio_now_ms() + 5000;
+	int64_t pinned;
+
+	while ((pinned = vfio_pinned_pages()) != want && vfio_now_ms() < until)
+		usleep(20000);
+	return pinned;
 }
 
 /* Anonymous memory that is there already; NULL when it cannot be had. */

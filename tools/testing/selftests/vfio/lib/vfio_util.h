@@ -156,6 +156,12 @@ int vfio_dma_unmap_flags(int container, uint64_t iova, uint64_t size,
 			 uint32_t flags, uint64_t *unmapped);
 int vfio_dma_unmap(int container, uint64_t iova, uint64_t size);
 struct vfio_iommu_type1_info *vfio_iommu_info(int container);
+int vfio_dirty_tracking(int container, bool on);
+int vfio_dirty_get(int container, uint64_t iova, uint64_t size, uint64_t *bits);
+int vfio_dirty_unmap(int container, uint64_t iova, uint64_t size,
+		     uint64_t *bits, uint64_t *unmapped);
+int64_t vfio_locked_kb(void);
+int64_t vfio_wait_pinned(int64_t want);
 void *vfio_alloc_pages(size_t len);
 
 /*
