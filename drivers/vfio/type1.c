@@ -42,8 +42,7 @@ static void *type1_open(unsigned long type)
 	iommu = kzalloc(sizeof(*iommu), GFP_KERNEL);
 	if (!iommu)
 		return ERR_PTR(-ENOMEM);
-	iommu->pages = kmalloc_array(TYPE1_BATCH_PAGES, sizeof(*iommu->pages),
-				     GFP_KERNEL);
+	iommu->pages = type1_batch_alloc();
 	if (!iommu->pages) {
 		kfree(iommu);
 		return ERR_PTR(-ENOMEM);
@@ -53,6 +52,7 @@ static void *type1_open(unsigned long type)
 	INIT_LIST_HEAD(&iommu->devices);
 	mutex_init(&iommu->lock);
 	mutex_init(&iommu->peer_lock);
+	init_waitqueue_head(&iommu->settled);
 	iommu->dmas = RB_ROOT;
 	iommu->avail = READ_ONCE(dma_entry_limit);
 	INIT_LIST_HEAD(&iommu->domains);

@@ -12,9 +12,9 @@
  * Groups are attached to the container. A group behind an IOMMU (type1_group
  * on a type1_domain) lets its devices reach all mappings at any time, so as
  * long as there is one domain, every page of every mapping is pinned and
- * mapped in every domain: all or none, there is no mapping in between once the
- * lock is dropped. An emulated group (on type1_iommu::emulated) reaches
- * nothing by itself: its driver asks for single pages (type1_pin).
+ * mapped in every domain: all or none, except while the mapping is busy (see
+ * below). An emulated group (on type1_iommu::emulated) reaches nothing by
+ * itself: its driver asks for single pages (type1_pin).
  *
  * What was pinned is remembered as physical runs (struct type1_chunk), in the
  * order of the mapping. Hence nothing is ever asked back from an IOMMU's page
@@ -51,16 +51,31 @@
  * set when a driver pins or writes it; a query reports and clears the bitmap
  * and sets it again for what is pinned still.
  *
+ * Busy mappings
+ * -------------
+ * To pin, map, unmap and unpin a mapping takes as long as the mapping is large,
+ * and faults of user memory take as long as they like. So the lock is not held
+ * meanwhile: the mapping is marked busy (type1_busy()) and belongs to whoever
+ * marked it, until type1_settled(). It stays in the tree, or is in it already.
+ * Everybody else who wants to know or change something about its range waits
+ * (type1_wait()) and looks again; the rest of the container goes on. Only a
+ * query of dirty pages, which reads what lock covers, does not wait.
+ *
+ * What is done to a busy mapping reads the list of domains. That holds still,
+ * for the core lets no group attach or detach while an ioctl is in the back
+ * end. Attaching and detaching drop the lock in the same way; then the tree
+ * holds still.
+ *
  * Locks, outermost first
  * ----------------------
  *	notify_lock > (locks of the drivers) > lock > mmap_lock >
  *		memory_lock of a device whose BAR is mapped > peer_lock
  *
- * lock covers everything in the container: tree, mappings, domains, groups,
- * ranges, dirty state. It is held while user memory is faulted in, pinned or
- * copied to (which takes mmap_lock and, for the BARs of a vfio device, that
- * device's memory_lock inside it), so nobody may take it under mmap_lock or
- * any lock that a fault handler takes.
+ * lock covers everything in the container: tree, mappings that are not busy,
+ * domains, groups, ranges, dirty state. A driver's calls hold it while single
+ * pages are faulted in, pinned or copied to (which takes mmap_lock and, for the
+ * BARs of a vfio device, that device's memory_lock inside it), so nobody may
+ * take it under mmap_lock or any lock that a fault handler takes.
  *
  * notify_lock covers the list of devices whose drivers pin pages. They are
  * told that a mapping goes (dma_unmap) with only notify_lock held, since they
@@ -76,6 +91,8 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
+#include <linux/slab.h>
+#include <linux/wait.h>
 
 #include "vfio.h"
 
@@ -93,7 +110,9 @@
  * @pgsizes: page sizes that all domains support, never below PAGE_SIZE
  * @unscoped: groups that may dirty any page
  * @vaddr_invalid: mappings whose user address was taken away
- * @pages: room for TYPE1_BATCH_PAGES, for whoever pins
+ * @pages: room for TYPE1_BATCH_PAGES, for who pins first; NULL while in use
+ * @busy: mappings that are busy
+ * @settled: woken when one is no longer
  * @peer_lock: for changes of @domains, too; see type1_peer.c
  * @v2: unmap is exact
  * @nesting: domains must be fit for nesting
@@ -113,6 +132,8 @@ struct type1_iommu {
 	unsigned int unscoped;
 	unsigned int vaddr_invalid;
 	struct page **pages;
+	unsigned int busy;
+	wait_queue_head_t settled;
 	struct mutex peer_lock;		/* innermost */
 	bool v2;
 	bool nesting;
@@ -193,12 +214,14 @@ static inline unsigned long type1_run_npages(u64 run)
  * @vaddr: the user address behind @iova
  * @vaddr_invalid: @vaddr was taken away, until user space brings a new one
  * @leaving: drivers have been told to let go, and may not pin any more
+ * @busy: somebody works on it without the lock
  * @lock_cap: whoever mapped it may exceed the limit of locked memory
  * @prot: IOMMU_READ, IOMMU_WRITE
  * @task: whose limit counts, a thread group leader
  * @mm: where @vaddr is and what is charged, held by mmgrab()
  * @charged: pages charged to @mm
  * @mapped: bytes from @iova on that are in the domains
+ * @going: in the list of who unmaps several
  * @chunks: list of struct type1_chunk: the pages of the mapping, if pinned
  * @peers: list of struct type1_peer: device memory, in place of @chunks
  * @pins: tree of struct type1_pin: the pages that drivers have pinned
@@ -211,12 +234,14 @@ struct type1_dma {
 	unsigned long vaddr;
 	bool vaddr_invalid;
 	bool leaving;
+	bool busy;
 	bool lock_cap;
 	int prot;
 	struct task_struct *task;
 	struct mm_struct *mm;
 	unsigned long charged;
 	unsigned long mapped;
+	struct list_head going;
 	struct list_head chunks;
 	struct list_head peers;
 	struct rb_root pins;
@@ -257,6 +282,12 @@ struct type1_batch {
 /* How many pages are pinned at a time: 8 MiB of 4 KiB pages. */
 #define TYPE1_BATCH_PAGES	2048UL
 
+static inline struct page **type1_batch_alloc(void)
+{
+	return kmalloc_array(TYPE1_BATCH_PAGES, sizeof(struct page *),
+			     GFP_KERNEL);
+}
+
 /* type1.c */
 extern bool type1_allow_unsafe_interrupts;
 extern bool type1_disable_hugepages;
@@ -277,7 +308,11 @@ struct type1_dma *type1_dma_each(struct type1_iommu *iommu,
 				 unsigned long last);
 bool type1_dma_cut(struct type1_iommu *iommu, unsigned long first,
 		   unsigned long last);
-void type1_dma_remove(struct type1_iommu *iommu, struct type1_dma *dma);
+void type1_busy(struct type1_iommu *iommu, struct type1_dma *dma);
+void type1_settled(struct type1_iommu *iommu, struct type1_dma *dma);
+bool type1_is_busy(struct type1_iommu *iommu, unsigned long first,
+		   unsigned long last);
+int type1_wait(struct type1_iommu *iommu, unsigned int state);
 void type1_dma_remove_all(struct type1_iommu *iommu);
 int type1_ioctl_map(struct type1_iommu *iommu, void __user *arg);
 int type1_ioctl_unmap(struct type1_iommu *iommu, void __user *arg);
@@ -313,8 +348,6 @@ bool type1_ranges_hold(struct list_head *ranges, unsigned long first,
 int type1_sw_msi_base(struct iommu_group *group, phys_addr_t *base);
 
 /* type1_dirty.c: dirty tracking */
-struct type1_report;
-
 int type1_dirty_alloc(struct type1_iommu *iommu, struct type1_dma *dma);
 void type1_dirty_set(struct type1_dma *dma, unsigned long first,
 		     unsigned long last);

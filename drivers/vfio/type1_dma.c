@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <linux/overflow.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -65,6 +66,59 @@ bool type1_dma_cut(struct type1_iommu *iommu, unsigned long first,
 	return dma && dma->last != last;
 }
 
+/* From here on @dma is the caller's, with or without the lock. */
+void type1_busy(struct type1_iommu *iommu, struct type1_dma *dma)
+{
+	lockdep_assert_held(&iommu->lock);
+	WARN_ON(dma->busy);
+	dma->busy = true;
+	iommu->busy++;
+}
+
+void type1_settled(struct type1_iommu *iommu, struct type1_dma *dma)
+{
+	lockdep_assert_held(&iommu->lock);
+	dma->busy = false;
+	iommu->busy--;
+	/* Whoever waits began to under the lock. */
+	if (waitqueue_active(&iommu->settled))
+		wake_up_all(&iommu->settled);
+}
+
+/* Is a mapping that has an address in the range busy? */
+bool type1_is_busy(struct type1_iommu *iommu, unsigned long first,
+		   unsigned long last)
+{
+	struct type1_dma *dma = NULL;
+
+	lockdep_assert_held(&iommu->lock);
+	if (!iommu->busy)
+		return false;
+	while ((dma = type1_dma_each(iommu, dma, first, last)))
+		if (dma->busy)
+			return true;
+	return false;
+}
+
+/*
+ * Wait until a mapping is no longer busy. Drops the lock: what the caller knew
+ * of the container is no longer so. With TASK_KILLABLE as @state -EINTR if
+ * killed, else 0.
+ */
+int type1_wait(struct type1_iommu *iommu, unsigned int state)
+{
+	DEFINE_WAIT(wait);
+
+	/* Whoever wakes us holds the lock. */
+	prepare_to_wait(&iommu->settled, &wait, state);
+	mutex_unlock(&iommu->lock);
+	schedule();
+	finish_wait(&iommu->settled, &wait);
+	mutex_lock(&iommu->lock);
+	return state == TASK_KILLABLE && fatal_signal_pending(current) ?
+	       -EINTR : 0;
+}
+
 static void type1_dma_insert(struct type1_iommu *iommu, struct type1_dma *new)
 {
 	struct rb_node **link = &iommu->dmas.rb_node, *parent = NULL;
@@ -112,24 +166,36 @@ static void type1_dma_free(struct type1_dma *dma)
 	kfree(dma);
 }
 
-/* End a mapping, whose drivers have let go of their pages. */
-void type1_dma_remove(struct type1_iommu *iommu, struct type1_dma *dma)
+/* A busy mapping without pages settles by not being there any more. */
+static void type1_dma_erase(struct type1_iommu *iommu, struct type1_dma *dma)
 {
-	type1_pins_drop(dma);
-	type1_dma_depopulate(iommu, dma);
 	if (dma->vaddr_invalid)
 		iommu->vaddr_invalid--;
 	rb_erase(&dma->node, &iommu->dmas);
 	iommu->avail++;
+	type1_settled(iommu, dma);
 	type1_dma_free(dma);
+}
+
+/*
+ * End a busy mapping, whose drivers have let go of their pages. Drops the lock
+ * meanwhile.
+ */
+static void type1_dma_remove(struct type1_iommu *iommu, struct type1_dma *dma)
+{
+	type1_pins_drop(dma);
+	type1_dma_depopulate(iommu, dma);
+	type1_dma_erase(iommu, dma);
 }
 
 void type1_dma_remove_all(struct type1_iommu *iommu)
 {
 	struct type1_dma *dma;
 
-	while ((dma = type1_dma_entry(rb_first(&iommu->dmas))))
+	while ((dma = type1_dma_entry(rb_first(&iommu->dmas)))) {
+		type1_busy(iommu, dma);
 		type1_dma_remove(iommu, dma);
+	}
 }
 
 /* A mapping that lost its user address gets a new one. */
@@ -166,15 +232,22 @@ static int type1_map(struct type1_iommu *iommu, unsigned long iova,
 		return -ENOMEM;
 
 	ret = type1_dirty_alloc(iommu, dma);
-	if (!ret && !list_empty(&iommu->domains))
-		ret = type1_dma_populate(iommu, dma);
 	if (ret) {
 		type1_dma_free(dma);
 		return ret;
 	}
 	type1_dma_insert(iommu, dma);
 	iommu->avail--;
-	return 0;
+	if (list_empty(&iommu->domains))
+		return 0;
+
+	type1_busy(iommu, dma);
+	ret = type1_dma_populate(iommu, dma);
+	if (ret)
+		type1_dma_erase(iommu, dma);
+	else
+		type1_settled(iommu, dma);
+	return ret;
 }
 
 int type1_ioctl_map(struct type1_iommu *iommu, void __user *arg)
@@ -214,6 +287,12 @@ int type1_ioctl_map(struct type1_iommu *iommu, void __user *arg)
 	if ((map.iova | map.vaddr | map.size) & (type1_min_pgsize(iommu) - 1)) {
 		ret = -EINVAL;
 		goto out_unlock;
+	}
+
+	while (type1_is_busy(iommu, iova, last)) {
+		ret = type1_wait(iommu, TASK_KILLABLE);
+		if (ret)
+			goto out_unlock;
 	}
 
 	dma = type1_dma_first(iommu, iova, last);
@@ -291,7 +370,10 @@ static void type1_unmap_cancel(struct type1_iommu *iommu, unsigned long first,
 /* A driver that was told so often and has not let go never will. */
 #define TYPE1_NOTIFY_MAX	10
 
-/* Is the request sound as the container is now? If so, up to where? */
+/*
+ * Is the request sound as the container is now? If so, up to where? -EAGAIN if
+ * that is not settled.
+ */
 static int type1_unmap_check(struct type1_iommu *iommu,
 			     const struct vfio_iommu_type1_dma_unmap *unmap,
 			     const struct vfio_bitmap *bitmap,
@@ -306,7 +388,9 @@ static int type1_unmap_check(struct type1_iommu *iommu,
 
 	if (unmap->flags & VFIO_DMA_UNMAP_FLAG_ALL) {
 		*last = ULONG_MAX;
-		return unmap->iova || unmap->size ? -EINVAL : 0;
+		if (unmap->iova || unmap->size)
+			return -EINVAL;
+		return iommu->busy ? -EAGAIN : 0;
 	}
 
 	if (first != unmap->iova || !unmap->size ||
@@ -315,22 +399,64 @@ static int type1_unmap_check(struct type1_iommu *iommu,
 		return -EINVAL;
 	if (bitmap && (!iommu->tracking || bitmap->pgsize != pgsize))
 		return -EINVAL;
+	if (type1_is_busy(iommu, first, *last))
+		return -EAGAIN;
 	if (iommu->v2 && type1_dma_cut(iommu, first, *last))
 		return -EINVAL;
 	return 0;
+}
+
+/*
+ * Unmap the range, in which nobody has pinned anything. Once that has begun
+ * only being killed ends it, between two mappings.
+ */
+static int type1_unmap_range(struct type1_iommu *iommu, unsigned long first,
+			     unsigned long last,
+			     const struct vfio_bitmap *bitmap, u64 *done)
+{
+	struct type1_dma *dma, *next;
+	LIST_HEAD(going);
+	int ret = 0;
+
+	for (dma = type1_unmap_first(iommu, first, last); dma;
+	     dma = type1_dma_next(dma, last)) {
+		type1_busy(iommu, dma);
+		list_add_tail(&dma->going, &going);
+	}
+
+	if (bitmap)
+		ret = type1_dirty_report(iommu, bitmap, first, last);
+
+	list_for_each_entry_safe(dma, next, &going, going) {
+		if (!ret) {
+			*done += dma->last - dma->iova + 1;
+			type1_dma_remove(iommu, dma);
+			if (fatal_signal_pending(current))
+				ret = -EINTR;
+		} else {
+			dma->leaving = false;
+			type1_settled(iommu, dma);
+		}
+	}
+	return ret;
 }
 
 static int type1_unmap(struct type1_iommu *iommu,
 		       const struct vfio_iommu_type1_dma_unmap *unmap,
 		       const struct vfio_bitmap *bitmap, u64 *done)
 {
-	struct type1_dma *dma, *next, *told = NULL;
+	struct type1_dma *dma, *told = NULL;
 	unsigned long first = unmap->iova, last;
 	unsigned int tries = 0;
 	int ret;
 
 	for (;;) {
 		ret = type1_unmap_check(iommu, unmap, bitmap, &last);
+		if (ret == -EAGAIN) {
+			ret = type1_wait(iommu, TASK_KILLABLE);
+			if (!ret)
+				continue;
+		}
 		if (ret)
 			goto out_cancel;
 		if (unmap->flags & VFIO_DMA_UNMAP_FLAG_VADDR)
@@ -351,18 +477,7 @@ static int type1_unmap(struct type1_iommu *iommu,
 		type1_notify(iommu, dma);
 	}
 
-	if (bitmap) {
-		ret = type1_dirty_report(iommu, bitmap, first, last);
-		if (ret)
-			goto out_cancel;
-	}
-
-	for (dma = type1_unmap_first(iommu, first, last); dma; dma = next) {
-		next = type1_dma_next(dma, last);
-		*done += dma->last - dma->iova + 1;
-		type1_dma_remove(iommu, dma);
-	}
-	return 0;
+	return type1_unmap_range(iommu, first, last, bitmap, done);
 
 out_cancel:
 	if (told)

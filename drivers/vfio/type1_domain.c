@@ -289,8 +289,11 @@ static void type1_detach_iommu(struct type1_iommu *iommu,
 	    list_is_singular(&domain->groups)) {
 		iommu_detach_group(domain->domain, group->group);
 		list_del(&group->next);
-		while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX)))
+		while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
+			type1_busy(iommu, dma);
 			type1_dma_depopulate(iommu, dma);
+			type1_settled(iommu, dma);
+		}
 		type1_domain_unlist(iommu, domain);
 		type1_domain_free(domain);
 	} else {

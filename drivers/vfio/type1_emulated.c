@@ -88,8 +88,14 @@ void type1_pins_mark_dirty(struct type1_dma *dma)
 		type1_dirty_set(dma, pin->iova, pin->iova);
 }
 
+/* Is every page of @dma, which is not busy, pinned and paid for already? */
+static bool type1_populated(struct type1_dma *dma)
+{
+	return !list_empty(&dma->chunks);
+}
+
 static int type1_pin_make(struct type1_dma *dma, unsigned long iova,
-			  bool charge, struct type1_pin **made)
+			  struct type1_pin **made)
 {
 	struct page *page = NULL;
 	struct type1_batch batch = { .pages = &page };
@@ -119,7 +125,7 @@ static int type1_pin_make(struct type1_dma *dma, unsigned long iova,
 	pin->managed = !PageReserved(pin->page);
 	pin->refs = 1;
 
-	if (charge && pin->managed) {
+	if (pin->managed && !type1_populated(dma)) {
 		ret = type1_charge(dma, 1);
 		if (ret)
 			goto err_unpin;
@@ -162,8 +168,6 @@ void type1_pins_drop(struct type1_dma *dma)
 static int type1_pin_one(struct type1_iommu *iommu, unsigned long iova,
 			 int prot, struct page **page)
 {
-	/* With a domain, all pages are paid for already. */
-	bool charge = list_empty(&iommu->domains);
 	struct type1_dma *dma;
 	struct type1_pin *pin;
 	int ret;
@@ -178,7 +182,7 @@ static int type1_pin_one(struct type1_iommu *iommu, unsigned long iova,
 	if (pin && pin->iova == iova) {
 		pin->refs++;
 	} else {
-		ret = type1_pin_make(dma, iova, charge, &pin);
+		ret = type1_pin_make(dma, iova, &pin);
 		if (ret)
 			return ret;
 	}
@@ -189,7 +193,6 @@ static int type1_pin_one(struct type1_iommu *iommu, unsigned long iova,
 
 static bool type1_unpin_one(struct type1_iommu *iommu, unsigned long iova)
 {
-	bool charged = list_empty(&iommu->domains);
 	struct type1_dma *dma;
 	struct type1_pin *pin;
 
@@ -202,7 +205,7 @@ static bool type1_unpin_one(struct type1_iommu *iommu, unsigned long iova)
 	if (--pin->refs)
 		return true;
 
-	if (charged && pin->managed)
+	if (pin->managed && !type1_populated(dma))
 		type1_uncharge(dma, 1);
 	type1_pin_drop(dma, pin);
 	return true;
@@ -231,11 +234,22 @@ static bool type1_vaddr_invalid(struct type1_iommu *iommu)
 	return iommu->vaddr_invalid;
 }
 
+static int type1_wait_for(struct type1_iommu *iommu, unsigned long first,
+			  unsigned long last)
+{
+	int ret = 0;
+
+	while (!ret && type1_is_busy(iommu, first, last))
+		ret = type1_wait(iommu, TASK_KILLABLE);
+	return ret;
+}
+
 /*
  * See vfio_pin_pages(). All pages or none:
  * -EINVAL: not mapped, not memory, or no driver has registered for dma_unmap
  * -EACCES: the container is of the first version
  * -EBUSY: user addresses are invalid
+ * -EINTR: killed while a mapping is busy
  * -EPERM: the mapping does not give these rights
  * others from type1_batch_fill() and type1_charge()
  */
@@ -253,6 +267,9 @@ int type1_pin_pages(void *data, struct iommu_group *group, dma_addr_t user_iova,
 		return -EACCES;
 
 	mutex_lock(&iommu->lock);
+	ret = type1_wait_for(iommu, iova, last);
+	if (ret)
+		goto out_unlock;
 	if (type1_vaddr_invalid(iommu)) {
 		ret = -EBUSY;
 		goto out_unlock;
@@ -293,6 +310,8 @@ void type1_unpin_pages(void *data, dma_addr_t user_iova, int npage)
 		return;
 
 	mutex_lock(&iommu->lock);
+	while (type1_is_busy(iommu, iova, iova + npage * PAGE_SIZE - 1))
+		type1_wait(iommu, TASK_UNINTERRUPTIBLE);
 	for (i = 0; i < npage; i++)
 		if (!type1_unpin_one(iommu, iova + i * PAGE_SIZE))
 			break;
@@ -341,6 +360,7 @@ static int type1_rw_dma(struct type1_iommu *iommu, unsigned long iova,
  * See vfio_dma_rw().
  * -EINVAL: not mapped
  * -EBUSY: user addresses are invalid
+ * -EINTR: killed while a mapping is busy
  * -EPERM: the mapping does not give these rights, or its process is gone
  * -EFAULT: not memory of the process that calls
  */
@@ -348,15 +368,16 @@ int type1_dma_rw(void *data, dma_addr_t user_iova, void *buf, size_t count,
 		 bool write)
 {
 	struct type1_iommu *iommu = data;
-	unsigned long iova = user_iova, last;
+	unsigned long iova = user_iova, last = iova;
 	size_t nr;
-	int ret = 0;
+	int ret;
 
 	if (count && check_add_overflow(iova, count - 1, &last))
 		return -EINVAL;
 
 	mutex_lock(&iommu->lock);
-	if (type1_vaddr_invalid(iommu))
+	ret = type1_wait_for(iommu, iova, last);
+	if (!ret && type1_vaddr_invalid(iommu))
 		ret = -EBUSY;
 
 	while (!ret && count) {

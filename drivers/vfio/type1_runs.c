@@ -265,15 +265,11 @@ static void type1_runs_release(struct type1_dma *dma)
 	}
 }
 
-/*
- * Take @dma out of all domains, unpin its pages and end their charge, except
- * for what drivers have pinned themselves.
- */
-void type1_dma_depopulate(struct type1_iommu *iommu, struct type1_dma *dma)
+/* See type1_dma_depopulate(), the lock aside. */
+static void type1_dma_unmap_and_unpin(struct type1_iommu *iommu,
+				      struct type1_dma *dma)
 {
 	struct type1_domain *domain;
-
-	lockdep_assert_held(&iommu->lock);
 
 	type1_peers_remove(dma);
 	list_for_each_entry(domain, &iommu->domains, next)
@@ -282,6 +278,18 @@ void type1_dma_depopulate(struct type1_iommu *iommu, struct type1_dma *dma)
 	type1_runs_release(dma);
 	type1_charge_exactly(dma, type1_pins_managed(dma, dma->iova,
 						     dma->last));
+}
+
+/*
+ * Take @dma, which is busy, out of all domains, unpin its pages and end their
+ * charge, except for what drivers have pinned themselves. Drops the lock
+ * meanwhile.
+ */
+void type1_dma_depopulate(struct type1_iommu *iommu, struct type1_dma *dma)
+{
+	mutex_unlock(&iommu->lock);
+	type1_dma_unmap_and_unpin(iommu, dma);
+	mutex_lock(&iommu->lock);
 }
 
 static int type1_dma_pin_and_map(struct type1_iommu *iommu,
@@ -330,26 +338,37 @@ static int type1_dma_pin_and_map(struct type1_iommu *iommu,
 }
 
 /*
- * Pin the memory of @dma, charge it and map it into all domains; nothing of it
- * remains on failure. -ENODEV if the process it belongs to is gone, else what
- * type1_batch_fill(), type1_charge() and iommu_map() return.
+ * Pin the memory of @dma, which is busy, charge it and map it into all domains;
+ * nothing of it remains on failure. -ENODEV if the process it belongs to is
+ * gone, else what type1_batch_fill(), type1_charge() and iommu_map() return.
+ * Drops the lock meanwhile.
  */
 int type1_dma_populate(struct type1_iommu *iommu, struct type1_dma *dma)
 {
 	struct type1_batch batch = { .pages = iommu->pages };
 	int ret;
 
-	lockdep_assert_held(&iommu->lock);
+	iommu->pages = NULL;
+	mutex_unlock(&iommu->lock);
 
-	if (mmget_not_zero(dma->mm)) {
+	if (!batch.pages)
+		batch.pages = type1_batch_alloc();
+	if (!batch.pages) {
+		ret = -ENOMEM;
+	} else if (mmget_not_zero(dma->mm)) {
 		ret = type1_dma_pin_and_map(iommu, dma, &batch);
 		mmput_async(dma->mm);
 	} else {
 		ret = -ENODEV;
 	}
-
 	if (ret)
-		type1_dma_depopulate(iommu, dma);
+		type1_dma_unmap_and_unpin(iommu, dma);
+
+	mutex_lock(&iommu->lock);
+	if (iommu->pages)
+		kfree(batch.pages);
+	else
+		iommu->pages = batch.pages;
 	return ret;
 }
 
@@ -375,10 +394,44 @@ static int type1_domain_fill_one(struct type1_domain *domain,
 	return 0;
 }
 
+static int type1_domain_fill_with(struct type1_iommu *iommu,
+				  struct type1_domain *domain,
+				  struct type1_dma *dma, bool only)
+{
+	int ret;
+
+	type1_busy(iommu, dma);
+	if (only) {
+		ret = type1_dma_populate(iommu, dma);
+	} else {
+		mutex_unlock(&iommu->lock);
+		ret = type1_domain_fill_one(domain, dma);
+		mutex_lock(&iommu->lock);
+	}
+	type1_settled(iommu, dma);
+	return ret;
+}
+
+/* Undo type1_domain_fill_with(). */
+static void type1_domain_drain(struct type1_iommu *iommu,
+			       struct type1_domain *domain,
+			       struct type1_dma *dma, bool only)
+{
+	type1_busy(iommu, dma);
+	if (only) {
+		type1_dma_depopulate(iommu, dma);
+	} else {
+		mutex_unlock(&iommu->lock);
+		type1_domain_unmap(domain, dma->iova, dma->mapped);
+		mutex_lock(&iommu->lock);
+	}
+	type1_settled(iommu, dma);
+}
+
 /*
  * Bring all mappings into @domain, which is on the list of domains already. If
  * it is the only one, that means pinning them. Nothing of it remains on
- * failure.
+ * failure. Drops the lock meanwhile.
  */
 int type1_domain_fill(struct type1_iommu *iommu, struct type1_domain *domain)
 {
@@ -389,8 +442,7 @@ int type1_domain_fill(struct type1_iommu *iommu, struct type1_domain *domain)
 	lockdep_assert_held(&iommu->lock);
 
 	while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
-		ret = only ? type1_dma_populate(iommu, dma) :
-			     type1_domain_fill_one(domain, dma);
+		ret = type1_domain_fill_with(iommu, domain, dma, only);
 		if (ret)
 			goto undo;
 	}
@@ -400,10 +452,7 @@ undo:
 	while ((undo = type1_dma_each(iommu, undo, 0, ULONG_MAX))) {
 		if (undo == dma)
 			break;
-		if (only)
-			type1_dma_depopulate(iommu, undo);
-		else
-			type1_domain_unmap(domain, undo->iova, undo->mapped);
+		type1_domain_drain(iommu, domain, undo, only);
 	}
 	return ret;
 }
