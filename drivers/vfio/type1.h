@@ -354,7 +354,7 @@ void type1_dirty_set(struct type1_dma *dma, unsigned long first,
 void type1_dirty_set_all(struct type1_iommu *iommu);
 int type1_dirty_report(struct type1_iommu *iommu,
 		       const struct vfio_bitmap *bitmap, unsigned long first,
-		       unsigned long last);
+		       unsigned long last, bool clear);
 int type1_bitmap_check(const struct vfio_bitmap *bitmap, u64 size);
 u64 type1_bitmap_max_bytes(void);
 int type1_ioctl_dirty(struct type1_iommu *iommu, void __user *arg);
@@ -362,7 +362,8 @@ int type1_ioctl_dirty(struct type1_iommu *iommu, void __user *arg);
 /* type1_emulated.c: drivers that pin */
 unsigned long type1_pins_managed(struct type1_dma *dma, unsigned long first,
 				 unsigned long last);
-void type1_pins_mark_dirty(struct type1_dma *dma);
+void type1_pins_mark_dirty(struct type1_dma *dma, unsigned long first,
+			   unsigned long last);
 void type1_pins_drop(struct type1_dma *dma);
 void type1_notify(struct type1_iommu *iommu, struct type1_dma *dma);
 int type1_pin_pages(void *data, struct iommu_group *group, dma_addr_t user_iova,

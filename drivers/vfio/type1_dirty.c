@@ -73,152 +73,229 @@ void type1_dirty_set_all(struct type1_iommu *iommu)
 
 /*
  * A report goes to the user through a window of the user's bitmap. Of it, the
- * 64-bit words that a mapping has a bit in are written, others are not. The
- * window is what is copied at a time; neighbouring mappings may share a word.
+ * 64-bit words that a mapping has a bit in are written, others are not.
+ *
+ * The lock is held for one window at a time: to fill it, copy it out, and, for
+ * a query, clear what it reported. Between two windows anything may happen to
+ * the container, so each looks its mappings up anew. Memory of the user is not
+ * faulted in with the lock held: where the copy finds none it is tried without,
+ * and the window begun again.
  */
 #define TYPE1_WINDOW_BITS	(PAGE_SIZE * BITS_PER_BYTE)
 
+/**
+ * struct type1_report - a report on its way
+ * @user: the user's bitmap
+ * @base: IOVA of its first bit
+ * @pgshift: of the size that a bit stands for
+ * @clear: what is reported is clean from then on
+ * @window: a part of the bitmap
+ * @first: IOVA of the first bit of the window
+ * @last: the last IOVA of it that is asked for
+ * @start: first byte of the window to copy out
+ * @end: the byte after the last
+ */
 struct type1_report {
 	u8 __user *user;
 	unsigned long base;
 	unsigned int pgshift;
-	bool everything;
+	bool clear;
 
 	unsigned long *window;
-	unsigned long index;
-	unsigned int first;
+	unsigned long first;
+	unsigned long last;
+	unsigned int start;
 	unsigned int end;
 };
 
-/* Write the words of the window that were touched: bytes first to end. */
-static int type1_report_flush(struct type1_report *r)
+/* Turn to the window of @iova, of which nothing behind @last is asked for. */
+static void type1_report_seek(struct type1_report *r, unsigned long iova,
+			      unsigned long last)
 {
-	unsigned int size = r->end - r->first;
+	unsigned long index = ((iova - r->base) >> r->pgshift) /
+			      TYPE1_WINDOW_BITS;
+	unsigned long span = TYPE1_WINDOW_BITS << r->pgshift;
 
-	if (size && copy_to_user(r->user + r->index * PAGE_SIZE + r->first,
-				 (u8 *)r->window + r->first, size))
-		return -EFAULT;
-	r->end = 0;
-	r->first = 0;
-	return 0;
+	r->first = r->base + index * span;
+	r->last = last - r->first < span ? last : r->first + (span - 1);
 }
 
-/* Turn to where bits @bit to @last of the user's bitmap, in one window, are. */
-static int type1_report_seek(struct type1_report *r, unsigned long bit,
-			     unsigned long last)
+/* The part of @dma that is in the window. */
+static void type1_report_part(struct type1_report *r, struct type1_dma *dma,
+			      unsigned long *first, unsigned long *last)
 {
-	unsigned long index = bit / TYPE1_WINDOW_BITS;
-	unsigned int start, end;
-	int ret;
-
-	if (index != r->index) {
-		ret = type1_report_flush(r);
-		if (ret)
-			return ret;
-		r->index = index;
-	}
-
-	start = round_down(bit % TYPE1_WINDOW_BITS, 64) / BITS_PER_BYTE;
-	end = round_up(last % TYPE1_WINDOW_BITS + 1, 64) / BITS_PER_BYTE;
-	/* Words in between belong to no mapping, and have to stay. */
-	if (r->end && start > r->end) {
-		ret = type1_report_flush(r);
-		if (ret)
-			return ret;
-	}
-	if (!r->end)
-		r->first = start;
-	start = max(start, r->end);
-	if (end > start)
-		memset((u8 *)r->window + start, 0, end - start);
-	r->end = max(r->end, end);
-	return 0;
+	*first = max(dma->iova, r->first);
+	*last = min(dma->last, r->last);
 }
 
-/* Set in the window what of @dma falls on bits @bit to @last. */
+/* Set in the window what is dirty of @dma from @first to @last. */
 static void type1_report_mark(struct type1_report *r, struct type1_dma *dma,
-			      unsigned long bit, unsigned long last)
+			      unsigned long first, unsigned long last)
 {
-	unsigned long page, end, stop, iova, from, to;
+	unsigned long page = (first - dma->iova) >> PAGE_SHIFT;
+	unsigned long stop = ((last - dma->iova) >> PAGE_SHIFT) + 1;
+	unsigned long end, from, to;
 
-	if (r->everything) {
-		bitmap_set(r->window, bit % TYPE1_WINDOW_BITS, last - bit + 1);
-		return;
-	}
-
-	iova = r->base + (bit << r->pgshift);
-	page = (iova - dma->iova) >> PAGE_SHIFT;
-	stop = page + ((last - bit + 1) << (r->pgshift - PAGE_SHIFT));
 	for_each_set_bitrange_from(page, end, dma->dirty, stop) {
-		iova = dma->iova - r->base;
-		from = (iova + (page << PAGE_SHIFT)) >> r->pgshift;
-		to = (iova + ((end - 1) << PAGE_SHIFT)) >> r->pgshift;
-		bitmap_set(r->window, from % TYPE1_WINDOW_BITS, to - from + 1);
+		first = dma->iova + (page << PAGE_SHIFT) - r->first;
+		last = dma->iova + ((end - 1) << PAGE_SHIFT) - r->first;
+		from = first >> r->pgshift;
+		to = last >> r->pgshift;
+		bitmap_set(r->window, from, to - from + 1);
 	}
 }
 
-static int type1_report_dma(struct type1_report *r, struct type1_dma *dma)
+static u8 __user *type1_report_user(struct type1_report *r)
 {
-	unsigned long bit = (dma->iova - r->base) >> r->pgshift;
-	unsigned long last = (dma->last - r->base) >> r->pgshift;
-	unsigned long end;
-	int ret;
+	return r->user + ((r->first - r->base) >> r->pgshift) / BITS_PER_BYTE +
+	       r->start;
+}
 
-	for (; bit <= last; bit = end + 1) {
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		end = min(last, bit | (TYPE1_WINDOW_BITS - 1));
-		ret = type1_report_seek(r, bit, end);
-		if (ret)
-			return ret;
-		type1_report_mark(r, dma, bit, end);
-		cond_resched();
-	}
-	return 0;
+/* -EAGAIN if the user's memory is not there. */
+static int type1_report_copy(struct type1_report *r)
+{
+	if (r->start == r->end)
+		return 0;
+	return copy_to_user_nofault(type1_report_user(r),
+				    (u8 *)r->window + r->start,
+				    r->end - r->start) ? -EAGAIN : 0;
 }
 
 /*
- * Write the dirty bits of the mappings from @first to @last, of which none
- * reaches across either end, to the user's @bitmap. Nothing is cleared.
+ * Report what is in the window. Neighbouring mappings may share a word; words
+ * between mappings have to stay. -EAGAIN as above.
  */
-int type1_dirty_report(struct type1_iommu *iommu,
-		       const struct vfio_bitmap *bitmap, unsigned long first,
-		       unsigned long last)
+static int type1_report_window(struct type1_iommu *iommu,
+			       struct type1_report *r)
 {
-	struct type1_report report = {
-		.user = (u8 __user *)bitmap->data,
-		.base = first,
-		.pgshift = __ffs64(bitmap->pgsize),
-		.everything = iommu->unscoped,
-	};
+	unsigned long first, last, from, to;
 	struct type1_dma *dma = NULL;
-	int ret = 0;
+	unsigned int start, end;
+	int ret;
 
-	report.window = (unsigned long *)__get_free_page(GFP_KERNEL);
-	if (!report.window)
-		return -ENOMEM;
+	r->start = 0;
+	r->end = 0;
+	while ((dma = type1_dma_each(iommu, dma, r->first, r->last))) {
+		type1_report_part(r, dma, &first, &last);
+		from = (first - r->first) >> r->pgshift;
+		to = (last - r->first) >> r->pgshift;
+		start = round_down(from, 64) / BITS_PER_BYTE;
+		end = round_up(to + 1, 64) / BITS_PER_BYTE;
 
-	while ((dma = type1_dma_each(iommu, dma, first, last))) {
-		ret = type1_report_dma(&report, dma);
-		if (ret)
-			break;
+		if (start > r->end) {
+			ret = type1_report_copy(r);
+			if (ret)
+				return ret;
+			r->start = start;
+			r->end = start;
+		}
+		memset((u8 *)r->window + r->end, 0, end - r->end);
+		r->end = end;
+
+		if (iommu->unscoped)
+			bitmap_set(r->window, from, to - from + 1);
+		else
+			type1_report_mark(r, dma, first, last);
 	}
-	if (!ret)
-		ret = type1_report_flush(&report);
-	free_page((unsigned long)report.window);
-	return ret;
+	return type1_report_copy(r);
 }
 
 /* What was reported is clean, except what drivers still may write to. */
-static void type1_dirty_clear(struct type1_iommu *iommu, unsigned long first,
-			      unsigned long last)
+static void type1_report_clear(struct type1_iommu *iommu,
+			       struct type1_report *r)
+{
+	struct type1_dma *dma = NULL;
+	unsigned long first, last;
+
+	while ((dma = type1_dma_each(iommu, dma, r->first, r->last))) {
+		type1_report_part(r, dma, &first, &last);
+		bitmap_clear(dma->dirty, (first - dma->iova) >> PAGE_SHIFT,
+			     ((last - first) >> PAGE_SHIFT) + 1);
+		type1_pins_mark_dirty(dma, first, last);
+	}
+}
+
+/* One window. -EAGAIN to begin it again. Drops the lock. */
+static int type1_report_step(struct type1_iommu *iommu, struct type1_report *r)
+{
+	int ret;
+
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	if (!iommu->tracking)
+		return -EINVAL;
+	ret = type1_report_window(iommu, r);
+	if (!ret && r->clear)
+		type1_report_clear(iommu, r);
+
+	mutex_unlock(&iommu->lock);
+	if (ret && copy_to_user(type1_report_user(r),
+				(u8 *)r->window + r->start, r->end - r->start))
+		ret = -EFAULT;
+	cond_resched();
+	mutex_lock(&iommu->lock);
+	return ret;
+}
+
+/*
+ * What a query reported that failed then is dirty again; as what it was exactly
+ * is known to nobody any more, all of it.
+ */
+static void type1_report_undo(struct type1_iommu *iommu, unsigned long first,
+			      unsigned long end)
 {
 	struct type1_dma *dma = NULL;
 
-	while ((dma = type1_dma_each(iommu, dma, first, last))) {
-		bitmap_zero(dma->dirty, type1_dma_npages(dma));
-		type1_pins_mark_dirty(dma);
+	if (first == end)
+		return;
+	while ((dma = type1_dma_each(iommu, dma, first, end - 1)))
+		type1_dirty_set(dma, max(dma->iova, first),
+				min(dma->last, end - 1));
+}
+
+/*
+ * Write the dirty bits of the mappings from @first to @last to the user's
+ * @bitmap, and clear them if @clear. Drops the lock.
+ * -EFAULT: no such memory
+ * -EINTR: being killed
+ * -EINVAL: somebody turned dirty tracking off meanwhile
+ * -ENOMEM
+ */
+int type1_dirty_report(struct type1_iommu *iommu,
+		       const struct vfio_bitmap *bitmap, unsigned long first,
+		       unsigned long last, bool clear)
+{
+	struct type1_report r = {
+		.user = (u8 __user *)bitmap->data,
+		.base = first,
+		.pgshift = __ffs64(bitmap->pgsize),
+		.clear = clear,
+		.first = first,
+	};
+	unsigned long iova = first;
+	struct type1_dma *dma;
+	u64 bytes;
+	int ret = 0;
+
+	/* Most ask for little, and a page may cost more than all the rest. */
+	bytes = type1_bitmap_bytes((u64)((last - first) >> r.pgshift) + 1);
+	r.window = kmalloc(min_t(u64, bytes, PAGE_SIZE), GFP_KERNEL);
+	if (!r.window)
+		return -ENOMEM;
+
+	while ((dma = type1_dma_first(iommu, iova, last))) {
+		type1_report_seek(&r, max(dma->iova, iova), last);
+		do {
+			ret = type1_report_step(iommu, &r);
+		} while (ret == -EAGAIN);
+		if (ret || r.last == last)
+			break;
+		iova = r.last + 1;
 	}
+	if (ret && clear)
+		type1_report_undo(iommu, first, r.first);
+	kfree(r.window);
+	return ret;
 }
 
 static void type1_tracking_stop(struct type1_iommu *iommu)
@@ -247,7 +324,7 @@ static int type1_tracking_start(struct type1_iommu *iommu)
 			type1_tracking_stop(iommu);
 			return ret;
 		}
-		type1_pins_mark_dirty(dma);
+		type1_pins_mark_dirty(dma, dma->iova, dma->last);
 	}
 	return 0;
 }
@@ -257,7 +334,6 @@ static int type1_dirty_query(struct type1_iommu *iommu,
 {
 	unsigned long pgsize = type1_min_pgsize(iommu);
 	unsigned long first = get->iova, last;
-	int ret;
 
 	if (!iommu->tracking || get->bitmap.pgsize != pgsize ||
 	    first != get->iova || !get->size ||
@@ -266,10 +342,7 @@ static int type1_dirty_query(struct type1_iommu *iommu,
 	    type1_dma_cut(iommu, first, last))
 		return -EINVAL;
 
-	ret = type1_dirty_report(iommu, &get->bitmap, first, last);
-	if (!ret)
-		type1_dirty_clear(iommu, first, last);
-	return ret;
+	return type1_dirty_report(iommu, &get->bitmap, first, last, true);
 }
 
 int type1_ioctl_dirty(struct type1_iommu *iommu, void __user *arg)

@@ -425,7 +425,7 @@ static int type1_unmap_range(struct type1_iommu *iommu, unsigned long first,
 	}
 
 	if (bitmap)
-		ret = type1_dirty_report(iommu, bitmap, first, last);
+		ret = type1_dirty_report(iommu, bitmap, first, last, false);
 
 	list_for_each_entry_safe(dma, next, &going, going) {
 		if (!ret) {

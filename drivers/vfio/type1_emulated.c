@@ -80,11 +80,13 @@ unsigned long type1_pins_managed(struct type1_dma *dma, unsigned long first,
 	return nr;
 }
 
-void type1_pins_mark_dirty(struct type1_dma *dma)
+void type1_pins_mark_dirty(struct type1_dma *dma, unsigned long first,
+			   unsigned long last)
 {
 	struct type1_pin *pin;
 
-	for (pin = type1_pin_at(dma, 0); pin; pin = type1_pin_next(pin))
+	for (pin = type1_pin_at(dma, first); pin && pin->iova <= last;
+	     pin = type1_pin_next(pin))
 		type1_dirty_set(dma, pin->iova, pin->iova);
 }
 
