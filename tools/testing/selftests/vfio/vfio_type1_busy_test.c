@@ -1,0 +1,644 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A type1 container while one of its mappings takes long: everything that is
+ * not about that mapping goes on, what is about it waits, and who waits can be
+ * killed. Memory that a userfaultfd stands for makes things take as long as a
+ * test wants. Some of it needs test_vfio_emulated.ko.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../kselftest_harness.h"
+#include "vfio_emulated.h"
+#include "vfio_util.h"
+#include "vfio_variants.h"
+
+#define PAGE 4096ULL
+#define MiB 0x100000ULL
+
+/* Long enough for what goes on, short enough for what waits. */
+#define SOON_MS 20000
+#define MEANWHILE_MS 300
+
+/* Memory that nobody can read or write before the test allows it. */
+struct slow {
+	int fd;
+	void *mem;
+	uint64_t size;
+};
+
+static int slow_register(struct slow *s, void *mem, uint64_t size)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range = { (uintptr_t)mem, size },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+
+	s->mem = mem;
+	s->size = size;
+	s->fd = syscall(__NR_userfaultfd, O_CLOEXEC);
+	if (s->fd < 0 || ioctl(s->fd, UFFDIO_API, &api) ||
+	    ioctl(s->fd, UFFDIO_REGISTER, &reg))
+		return -errno;
+	return 0;
+}
+
+/* Memory that is not there yet. */
+static void *room(uint64_t size)
+{
+	return mmap(NULL, size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static int slow_alloc(struct slow *s, uint64_t size)
+{
+	void *mem = room(size);
+
+	return mem == MAP_FAILED ? -errno : slow_register(s, mem, size);
+}
+
+/* Somebody has come to the memory and waits. */
+static int slow_wait(struct slow *s)
+{
+	struct pollfd p = { .fd = s->fd, .events = POLLIN };
+	struct uffd_msg msg;
+
+	if (poll(&p, 1, SOON_MS) != 1)
+		return -ETIMEDOUT;
+	return read(s->fd, &msg, sizeof(msg)) == sizeof(msg) ? 0 : -errno;
+}
+
+/* From now on it is ordinary memory. */
+static void slow_allow(struct slow *s)
+{
+	struct uffdio_range range = { (uintptr_t)s->mem, s->size };
+
+	ioctl(s->fd, UFFDIO_UNREGISTER, &range);
+	ioctl(s->fd, UFFDIO_WAKE, &range);
+}
+
+/* A call in a thread of its own. */
+struct call {
+	int (*fn)(struct call *call);
+	int fd;
+	void *mem;
+	uint64_t iova;
+	uint64_t size;
+	uint64_t *bits;
+	const struct vfio_dev *d;
+	int32_t group;
+
+	pthread_t thread;
+	int ret;
+	bool over;
+};
+
+static void *call_run(void *arg)
+{
+	struct call *call = arg;
+
+	call->ret = call->fn(call);
+	__atomic_store_n(&call->over, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void call_start(struct call *call)
+{
+	call->over = false;
+	pthread_create(&call->thread, NULL, call_run, call);
+}
+
+static bool call_over(struct call *call, int ms)
+{
+	uint64_t until = vfio_now_ms() + ms;
+
+	while (!__atomic_load_n(&call->over, __ATOMIC_ACQUIRE)) {
+		if (vfio_now_ms() > until)
+			return false;
+		usleep(1000);
+	}
+	pthread_join(call->thread, NULL);
+	return true;
+}
+
+static int do_map(struct call *c)
+{
+	return vfio_dma_map(c->fd, c->mem, c->iova, c->size);
+}
+
+static int do_unmap(struct call *c)
+{
+	return vfio_dma_unmap(c->fd, c->iova, c->size);
+}
+
+static int do_unmap_all(struct call *c)
+{
+	return vfio_dma_unmap_flags(c->fd, 0, 0, VFIO_DMA_UNMAP_FLAG_ALL, NULL);
+}
+
+static int do_unmap_dirty(struct call *c)
+{
+	return vfio_dirty_unmap(c->fd, c->iova, c->size, c->bits, NULL);
+}
+
+static int do_query(struct call *c)
+{
+	return vfio_dirty_get(c->fd, c->iova, c->size, c->bits);
+}
+
+static int do_attach(struct call *c)
+{
+	return vfio_ioctl(c->group, VFIO_GROUP_SET_CONTAINER, &c->fd);
+}
+
+static int do_pin(struct call *c)
+{
+	return emu_pin(c->d, c->iova, c->size / PAGE, 3, NULL);
+}
+
+static int do_others(struct call *c)
+{
+	struct vfio_iommu_type1_info *info;
+	uint64_t bits = 0, *mem = c->mem;
+	int ret, i;
+
+	for (i = 0; i < 20; i++) {
+		ret = vfio_dma_map(c->fd, mem, c->iova, PAGE);
+		if (!ret)
+			ret = vfio_dirty_get(c->fd, c->iova, PAGE, &bits);
+		if (!ret && bits != 1)
+			ret = -EBADMSG;
+		if (!ret)
+			ret = vfio_dma_unmap(c->fd, c->iova, PAGE);
+		if (ret)
+			return ret;
+		info = vfio_iommu_info(c->fd);
+		if (!info)
+			return -ENODATA;
+		free(info);
+		if (vfio_ioctl(c->fd, VFIO_CHECK_EXTENSION,
+			       VFIO_DMA_CC_IOMMU) < 0)
+			return -EBADF;
+	}
+	return 0;
+}
+
+FIXTURE(busy)
+{
+	struct vfio_dev d;
+	int c;
+	void *mem;
+	struct slow slow;
+	int64_t pinned;
+	int64_t locked;
+};
+
+FIXTURE_SETUP(busy)
+{
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, VFIO_EDU, VFIO_TYPE1v2_IOMMU);
+	self->c = self->d.container;
+	self->mem = vfio_alloc_pages(4 * MiB);
+	ASSERT_NE(NULL, self->mem);
+	ASSERT_EQ(0, slow_alloc(&self->slow, 4 * MiB));
+	ASSERT_EQ(0, vfio_dirty_tracking(self->c, true));
+	self->pinned = vfio_pinned_pages();
+	self->locked = vfio_locked_kb();
+}
+
+FIXTURE_TEARDOWN(busy)
+{
+	slow_allow(&self->slow);
+	vfio_dev_close(&self->d);
+	EXPECT_EQ(self->pinned, vfio_wait_pinned(self->pinned));
+	EXPECT_EQ(self->locked, vfio_locked_kb());
+}
+
+/* All that is not about [16 MiB, 32 MiB) goes on. */
+#define EXPECT_OTHERS_GO_ON() do {					\
+	struct call others = {						\
+		.fn = do_others, .fd = self->c,				\
+		.mem = self->mem, .iova = 64 * MiB,			\
+	};								\
+									\
+	call_start(&others);						\
+	ASSERT_TRUE(call_over(&others, SOON_MS));			\
+	EXPECT_EQ(0, others.ret);					\
+} while (0)
+
+TEST_F(busy, map)
+{
+	struct call map = {
+		.fn = do_map, .fd = self->c, .mem = self->slow.mem,
+		.iova = 16 * MiB, .size = 4 * MiB,
+	};
+	struct call over = map, unmap = map, all = map, second;
+	struct slow slow;
+
+	ASSERT_EQ(0, slow_alloc(&slow, 4 * MiB));
+	call_start(&map);
+	ASSERT_EQ(0, slow_wait(&self->slow));
+	EXPECT_OTHERS_GO_ON();
+
+	/* Another one that takes long, too. */
+	second = map;
+	second.mem = slow.mem;
+	second.iova = 20 * MiB;
+	call_start(&second);
+	EXPECT_EQ(0, slow_wait(&slow));
+	EXPECT_OTHERS_GO_ON();
+
+	over.mem = self->mem;
+	over.iova = 18 * MiB;
+	call_start(&over);
+	EXPECT_FALSE(call_over(&over, MEANWHILE_MS));
+	EXPECT_FALSE(call_over(&map, 0));
+	slow_allow(&slow);
+	EXPECT_TRUE(call_over(&second, SOON_MS));
+	EXPECT_EQ(0, second.ret);
+	EXPECT_FALSE(call_over(&over, MEANWHILE_MS));
+
+	slow_allow(&self->slow);
+	EXPECT_TRUE(call_over(&map, SOON_MS));
+	EXPECT_EQ(0, map.ret);
+	EXPECT_TRUE(call_over(&over, SOON_MS));
+	EXPECT_EQ(-EEXIST, over.ret);
+	EXPECT_EQ(self->locked + 8192, vfio_locked_kb());
+
+	unmap.fn = do_unmap;
+	EXPECT_EQ(0, do_unmap(&unmap));
+	EXPECT_EQ(0, do_unmap_all(&all));
+	EXPECT_EQ(self->locked, vfio_locked_kb());
+}
+
+/* Who unmaps what is not yet mapped waits for it, and unmaps it. */
+TEST_F(busy, map_and_unmap)
+{
+	struct call map = {
+		.fn = do_map, .fd = self->c, .mem = self->slow.mem,
+		.iova = 16 * MiB, .size = 4 * MiB,
+	};
+	struct call unmap = map, all = map;
+
+	call_start(&map);
+	ASSERT_EQ(0, slow_wait(&self->slow));
+	unmap.fn = do_unmap;
+	unmap.iova = 8 * MiB;
+	unmap.size = 16 * MiB;
+	call_start(&unmap);
+	all.fn = do_unmap_all;
+	call_start(&all);
+	EXPECT_FALSE(call_over(&unmap, MEANWHILE_MS));
+	EXPECT_FALSE(call_over(&all, 0));
+	EXPECT_OTHERS_GO_ON();
+	/* No wait for what makes no sense. */
+	EXPECT_EQ(-EINVAL, vfio_dma_unmap(self->c, 16 * MiB + 1, MiB));
+	EXPECT_EQ(-EINVAL, vfio_dma_map(self->c, self->mem, 16 * MiB, 1));
+
+	slow_allow(&self->slow);
+	EXPECT_TRUE(call_over(&map, SOON_MS));
+	EXPECT_EQ(0, map.ret);
+	EXPECT_TRUE(call_over(&unmap, SOON_MS));
+	EXPECT_TRUE(call_over(&all, SOON_MS));
+	EXPECT_EQ(0, unmap.ret);
+	EXPECT_EQ(0, all.ret);
+	EXPECT_EQ(self->locked, vfio_locked_kb());
+}
+
+/* A map fails in the end; who waited for its place gets it. */
+TEST_F(busy, map_fails)
+{
+	void *mem = room(12 * MiB);
+	struct call map = {
+		.fn = do_map, .fd = self->c, .mem = mem,
+		.iova = 16 * MiB, .size = 12 * MiB,
+	};
+	struct call over = {
+		.fn = do_map, .fd = self->c, .mem = self->mem,
+		.iova = 18 * MiB, .size = 4 * MiB,
+	};
+	struct slow slow;
+	uint64_t done;
+
+	/* Ordinary memory, slow memory, none. */
+	ASSERT_NE(MAP_FAILED, mem);
+	ASSERT_EQ(0, munmap(mem + 8 * MiB, 4 * MiB));
+	ASSERT_EQ(0, slow_register(&slow, mem + 4 * MiB, 4 * MiB));
+	call_start(&map);
+	ASSERT_EQ(0, slow_wait(&slow));
+	call_start(&over);
+	EXPECT_FALSE(call_over(&over, MEANWHILE_MS));
+	slow_allow(&slow);
+	EXPECT_TRUE(call_over(&map, SOON_MS));
+	EXPECT_EQ(-EFAULT, map.ret);
+	EXPECT_TRUE(call_over(&over, SOON_MS));
+	EXPECT_EQ(0, over.ret);
+	EXPECT_EQ(self->locked + 4096, vfio_locked_kb());
+	EXPECT_EQ(0, vfio_dma_unmap_flags(self->c, 0, 0,
+					  VFIO_DMA_UNMAP_FLAG_ALL, &done));
+	EXPECT_EQ(4 * MiB, done);
+}
+
+/* The bitmap of an unmap is slow memory. */
+TEST_F(busy, unmap)
+{
+	struct call unmap = {
+		.fn = do_unmap_dirty, .fd = self->c, .bits = self->slow.mem,
+		.iova = 16 * MiB, .size = 4 * MiB,
+	};
+	struct call over = unmap, query = unmap;
+	uint64_t bits[16] = {};
+
+	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, 16 * MiB, 4 * MiB));
+	call_start(&unmap);
+	ASSERT_EQ(0, slow_wait(&self->slow));
+	EXPECT_OTHERS_GO_ON();
+	over.fn = do_map;
+	over.mem = self->mem;
+	call_start(&over);
+	EXPECT_FALSE(call_over(&over, MEANWHILE_MS));
+	/* What is dirty can be told at any time. */
+	query.fn = do_query;
+	query.bits = bits;
+	call_start(&query);
+	EXPECT_TRUE(call_over(&query, SOON_MS));
+	EXPECT_EQ(0, query.ret);
+	EXPECT_EQ(-1ULL, bits[15]);
+
+	slow_allow(&self->slow);
+	EXPECT_TRUE(call_over(&unmap, SOON_MS));
+	EXPECT_EQ(0, unmap.ret);
+	EXPECT_EQ(-1ULL, *(uint64_t *)self->slow.mem);
+	EXPECT_TRUE(call_over(&over, SOON_MS));
+	EXPECT_EQ(0, over.ret);
+	EXPECT_EQ(self->locked + 4096, vfio_locked_kb());
+}
+
+/* So is that of a query. It does not even keep the mapping. */
+TEST_F(busy, query)
+{
+	struct call query = {
+		.fn = do_query, .fd = self->c, .bits = self->slow.mem,
+		.iova = 16 * MiB, .size = 4 * MiB,
+	};
+	struct call unmap = query;
+
+	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, 16 * MiB, 4 * MiB));
+	call_start(&query);
+	ASSERT_EQ(0, slow_wait(&self->slow));
+	EXPECT_OTHERS_GO_ON();
+	unmap.fn = do_unmap;
+	call_start(&unmap);
+	EXPECT_TRUE(call_over(&unmap, SOON_MS));
+	EXPECT_EQ(0, unmap.ret);
+	slow_allow(&self->slow);
+	EXPECT_TRUE(call_over(&query, SOON_MS));
+	EXPECT_EQ(0, query.ret);
+}
+
+static int killed(pid_t pid)
+{
+	uint64_t until = vfio_now_ms() + SOON_MS;
+	int status;
+
+	kill(pid, SIGKILL);
+	while (waitpid(pid, &status, WNOHANG) != pid) {
+		if (vfio_now_ms() > until)
+			return -ETIMEDOUT;
+		usleep(1000);
+	}
+	return WIFSIGNALED(status) ? 0 : -ECHILD;
+}
+
+/* Has the process come to where only being killed gets it out? */
+static int blocked(pid_t pid)
+{
+	uint64_t until = vfio_now_ms() + SOON_MS;
+	char path[64], buf[512], *state;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	while (vfio_now_ms() < until) {
+		if (vfio_sysfs_read(path, buf, sizeof(buf)))
+			return -ESRCH;
+		state = strrchr(buf, ')');
+		if (state && strchr("D", state[2]))
+			return 0;
+		usleep(1000);
+	}
+	return -ETIMEDOUT;
+}
+
+/* Who waits can be killed: for memory, for a mapping, for the container. */
+TEST_F(busy, kill)
+{
+	struct call map = {
+		.fn = do_map, .fd = self->c, .mem = self->slow.mem,
+		.iova = 16 * MiB, .size = 4 * MiB,
+	};
+	pid_t over, unmap, all;
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	/* 32 MiB are pinned when it comes to what it does not get. */
+	ASSERT_EQ(0, pipe(ready));
+	pid = fork();
+	if (!pid) {
+		void *mem = vfio_alloc_pages(36 * MiB);
+		struct slow slow;
+
+		madvise(mem + 32 * MiB, 4 * MiB, MADV_DONTNEED);
+		if (slow_register(&slow, mem + 32 * MiB, 4 * MiB))
+			_exit(1);
+		if (fork()) {
+			vfio_dma_map(self->c, mem, 16 * MiB, 36 * MiB);
+			_exit(1);
+		}
+		byte = slow_wait(&slow) ? 'x' : 'r';
+		_exit(write(ready[1], &byte, 1) != 1);
+	}
+	ASSERT_EQ(1, read(ready[0], &byte, 1));
+	EXPECT_EQ('r', byte);
+	EXPECT_EQ(32 << 10, vfio_proc_status_kb(pid, "VmLck"));
+	EXPECT_OTHERS_GO_ON();
+	EXPECT_EQ(0, killed(pid));
+	EXPECT_EQ(self->pinned, vfio_wait_pinned(self->pinned));
+	EXPECT_EQ(0, vfio_dma_map(self->c, self->mem, 16 * MiB, MiB));
+	EXPECT_EQ(0, vfio_dma_unmap(self->c, 16 * MiB, MiB));
+
+	call_start(&map);
+	ASSERT_EQ(0, slow_wait(&self->slow));
+	over = fork();
+	if (!over) {
+		vfio_dma_map(self->c, self->mem, 16 * MiB, PAGE);
+		_exit(0);
+	}
+	unmap = fork();
+	if (!unmap) {
+		vfio_dma_unmap(self->c, 16 * MiB, 4 * MiB);
+		_exit(0);
+	}
+	all = fork();
+	if (!all) {
+		vfio_dma_unmap_flags(self->c, 0, 0, VFIO_DMA_UNMAP_FLAG_ALL,
+				     NULL);
+		_exit(0);
+	}
+	EXPECT_EQ(0, blocked(over));
+	EXPECT_EQ(0, blocked(unmap));
+	EXPECT_EQ(0, blocked(all));
+	EXPECT_EQ(0, killed(over));
+	EXPECT_EQ(0, killed(unmap));
+	EXPECT_EQ(0, killed(all));
+	EXPECT_FALSE(call_over(&map, 0));
+	slow_allow(&self->slow);
+	EXPECT_TRUE(call_over(&map, SOON_MS));
+	EXPECT_EQ(0, map.ret);
+	EXPECT_EQ(self->locked + 4096, vfio_locked_kb());
+}
+
+/* How often others get their turn while all of the work is the kernel's. */
+TEST_F(busy, turns)
+{
+	struct call map = {
+		.fn = do_map, .fd = self->c, .iova = 128 * MiB,
+		.size = 96 * MiB,
+	};
+	int turns[2] = {}, i;
+
+	map.mem = vfio_alloc_pages(map.size);
+	ASSERT_NE(NULL, map.mem);
+	for (i = 0; i < 2; i++) {
+		call_start(&map);
+		while (!__atomic_load_n(&map.over, __ATOMIC_ACQUIRE)) {
+			EXPECT_EQ(0, vfio_dma_map(self->c, self->mem, MiB,
+						  PAGE));
+			EXPECT_EQ(0, vfio_dma_unmap(self->c, MiB, PAGE));
+			turns[i]++;
+		}
+		EXPECT_TRUE(call_over(&map, SOON_MS));
+		EXPECT_EQ(0, map.ret);
+		map.fn = do_unmap;
+	}
+	TH_LOG("%d others during a map, %d during an unmap", turns[0],
+	       turns[1]);
+	EXPECT_LE(6, turns[0]);
+	EXPECT_LE(4, turns[1]);
+	munmap(map.mem, map.size);
+}
+
+/* A group behind an IOMMU joins emulated ones, and finds slow memory. */
+FIXTURE(attach)
+{
+	struct vfio_dev d;
+	struct vfio_dev phys;
+	int c;
+	void *mem;
+	struct slow slow;
+	int64_t pinned;
+};
+
+FIXTURE_SETUP(attach)
+{
+	int ret;
+
+	ret = emu_open(&self->d, 0, VFIO_TYPE1v2_IOMMU, NULL);
+	if (ret == -ENXIO)
+		SKIP(return, "test_vfio_emulated.ko is not loaded");
+	ASSERT_EQ(0, ret);
+	self->c = self->d.container;
+	self->mem = vfio_alloc_pages(MiB);
+	ASSERT_NE(NULL, self->mem);
+	ASSERT_EQ(0, slow_alloc(&self->slow, MiB));
+	ret = vfio_dev_open_group(&self->phys, VFIO_EDU);
+	if (ret == -ENXIO)
+		SKIP(return, "no device %s here", VFIO_EDU);
+	ASSERT_EQ(0, ret);
+	self->pinned = vfio_pinned_pages();
+	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, MiB, MiB));
+	ASSERT_EQ(0, vfio_dma_map(self->c, self->slow.mem, 2 * MiB, MiB));
+}
+
+FIXTURE_TEARDOWN(attach)
+{
+	slow_allow(&self->slow);
+	vfio_dev_close(&self->phys);
+	vfio_dev_close(&self->d);
+	EXPECT_EQ(self->pinned, vfio_wait_pinned(self->pinned));
+	EXPECT_EQ(0, vfio_locked_kb());
+}
+
+TEST_F(attach, drivers_go_on)
+{
+	struct call attach = {
+		.fn = do_attach, .fd = self->c, .group = self->phys.group,
+	};
+	struct call pin = {
+		.fn = do_pin, .d = &self->d, .iova = MiB, .size = 4 * PAGE,
+	};
+	struct call slow_pin = pin;
+
+	EXPECT_EQ(2, emu_pin(&self->d, MiB, 2, 3, NULL));
+	EXPECT_EQ(8, vfio_locked_kb());
+	call_start(&attach);
+	ASSERT_EQ(0, slow_wait(&self->slow));
+	/* The first mapping is pinned and charged by now. */
+	call_start(&pin);
+	EXPECT_TRUE(call_over(&pin, SOON_MS));
+	EXPECT_EQ(4, pin.ret);
+	EXPECT_EQ(0, emu_unpin(&self->d, MiB, 1));
+	EXPECT_EQ(1024, vfio_locked_kb());
+	slow_pin.iova = 2 * MiB;
+	call_start(&slow_pin);
+	EXPECT_FALSE(call_over(&slow_pin, MEANWHILE_MS));
+
+	slow_allow(&self->slow);
+	EXPECT_TRUE(call_over(&attach, SOON_MS));
+	EXPECT_EQ(0, attach.ret);
+	EXPECT_TRUE(call_over(&slow_pin, SOON_MS));
+	EXPECT_EQ(4, slow_pin.ret);
+	EXPECT_EQ(2048, vfio_locked_kb());
+
+	/* What the drivers have pinned is charged to the end. */
+	EXPECT_EQ(0, vfio_ioctl(self->phys.group, VFIO_GROUP_UNSET_CONTAINER));
+	EXPECT_EQ(7 * 4, vfio_locked_kb());
+	EXPECT_EQ(0, emu_unpin(&self->d, MiB, 64));
+	EXPECT_EQ(0, emu_unpin(&self->d, 2 * MiB, 64));
+	EXPECT_EQ(0, vfio_locked_kb());
+}
+
+TEST_F(attach, kill)
+{
+	struct call attach = {
+		.fn = do_attach, .fd = self->c, .group = self->phys.group,
+	};
+	pid_t pid;
+
+	call_start(&attach);
+	ASSERT_EQ(0, slow_wait(&self->slow));
+	pid = fork();
+	if (!pid) {
+		vfio_dma_map(self->c, self->mem, 16 * MiB, PAGE);
+		_exit(0);
+	}
+	EXPECT_EQ(0, blocked(pid));
+	EXPECT_EQ(0, killed(pid));
+	slow_allow(&self->slow);
+	EXPECT_TRUE(call_over(&attach, SOON_MS));
+	EXPECT_EQ(0, attach.ret);
+	EXPECT_EQ(2048, vfio_locked_kb());
+	EXPECT_EQ(0, vfio_ioctl(self->phys.group, VFIO_GROUP_UNSET_CONTAINER));
+}
+
+TEST_HARNESS_MAIN
