@@ -2,7 +2,9 @@
 /*
  * What the operations that users wait for cost.
  *
- * Prints one line per row: a name, a tab, nanoseconds. Run it where time is a
+ * Prints one line per row: a name, a tab, nanoseconds. With the argument
+ * "chunks" it prints a curve instead: what a chunk of 2 MiB costs among so many
+ * others, one line per number, see chunks(). Run it where time is a
  * count of instructions (QEMU's -icount shift=0, one CPU) and the figures of
  * two drivers can be compared; a wall clock under emulation says nothing.
  *
@@ -331,6 +333,129 @@ static void measure(const struct operation *op, uint64_t best[2])
 	}
 }
 
+/*
+ * The curve of page hinting. So many mappings, each of one huge page, which is
+ * the same for all; of them some that lie all over are looked up, unmapped and
+ * mapped again, and their dirty pages asked for.
+ */
+#define CHUNK		(2 * MIB)
+#define CHUNKS_IOVA	(4096 * MIB)
+#define SAMPLES		64
+#define CHUNK_ROUNDS	4
+
+enum chunk_op { LOOKUP, UNMAP, MAP, QUERY, CHUNK_OPS };
+
+static uint64_t chunk_iova(size_t i)
+{
+	return CHUNKS_IOVA + i * CHUNK;
+}
+
+static void chunk_run(enum chunk_op op, void *mem, uint64_t iova)
+{
+	uint64_t bits[CHUNK / PAGE / 64];
+	int ret;
+
+	switch (op) {
+	case LOOKUP:
+		ret = vfio_dma_map(ivshmem.container, mem, iova, CHUNK);
+		if (ret == -EEXIST)
+			ret = 0;
+		break;
+	case UNMAP:
+		ret = vfio_dma_unmap(ivshmem.container, iova, CHUNK);
+		break;
+	case MAP:
+		ret = vfio_dma_map(ivshmem.container, mem, iova, CHUNK);
+		break;
+	default:
+		ret = vfio_dirty_get(ivshmem.container, iova, CHUNK, bits);
+	}
+	if (ret)
+		fail("chunk");
+}
+
+/* Per chunk, on average. */
+static uint64_t chunk_cost(enum chunk_op op, void *mem, size_t nr)
+{
+	size_t i, samples = nr < SAMPLES ? nr : SAMPLES;
+	uint64_t start = now();
+
+	for (i = 0; i < samples; i++)
+		chunk_run(op, mem, chunk_iova(i * nr / samples));
+	return (now() - start) / samples;
+}
+
+static int64_t slab_bytes(void)
+{
+	char line[128];
+	int64_t kb = -1;
+	FILE *f = fopen("/proc/meminfo", "re");
+
+	while (f && kb < 0 && fgets(line, sizeof(line), f))
+		sscanf(line, "SUnreclaim: %ld", &kb);
+	if (kb < 0)
+		fail("no figure for slab memory");
+	fclose(f);
+	return kb * 1024;
+}
+
+/* One point of the curve; there are @nr mappings. */
+static void chunks_measure(void *mem, size_t nr, uint64_t best[CHUNK_OPS])
+{
+	enum chunk_op op;
+	uint64_t cost;
+	int round;
+
+	memset(best, 0xff, CHUNK_OPS * sizeof(*best));
+	for (round = 0; round <= CHUNK_ROUNDS; round++) {
+		for (op = LOOKUP; op < QUERY; op++) {
+			cost = chunk_cost(op, mem, nr);
+			if (round && cost < best[op])
+				best[op] = cost;
+		}
+	}
+	if (vfio_dirty_tracking(ivshmem.container, true))
+		fail("no dirty tracking");
+	for (round = 0; round <= CHUNK_ROUNDS; round++) {
+		cost = chunk_cost(QUERY, mem, nr);
+		if (round && cost < best[QUERY])
+			best[QUERY] = cost;
+	}
+	vfio_dirty_tracking(ivshmem.container, false);
+}
+
+/*
+ * Columns: mappings, then what it costs to look one up (to be told that it is
+ * there), to unmap it, to map it, to ask for its dirty pages; bytes of kernel
+ * memory per mapping, without the IOMMU's page table.
+ */
+static int chunks(void)
+{
+	static const size_t counts[] = { 1, 16, 256, 4096, 16384, 65000 };
+	uint64_t best[CHUNK_OPS];
+	size_t i, nr = 0;
+	int64_t empty;
+	char *mem;
+
+	if (vfio_dev_open(&ivshmem, IVSHMEM_ID, VFIO_TYPE1v2_IOMMU))
+		fail("no ivshmem device");
+	mem = in_a_row(CHUNK, MADV_HUGEPAGE);
+	empty = slab_bytes();
+	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		for (; nr < counts[i]; nr++)
+			chunk_run(MAP, mem, chunk_iova(nr));
+		chunks_measure(mem, nr, best);
+		printf("%zu\t%llu\t%llu\t%llu\t%llu\t%lld\n", nr,
+		       (unsigned long long)best[LOOKUP],
+		       (unsigned long long)best[UNMAP],
+		       (unsigned long long)best[MAP],
+		       (unsigned long long)best[QUERY],
+		       (long long)(slab_bytes() - empty) / (long long)nr);
+		fflush(stdout);
+	}
+	return 0;
+}
+
 static off_t region_offset(uint32_t index)
 {
 	struct vfio_region_info info;
@@ -347,11 +472,13 @@ static void print(const char *name, uint64_t cost)
 	fflush(stdout);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	uint64_t cost[2];
 	size_t i;
 
+	if (argc == 2 && !strcmp(argv[1], "chunks"))
+		return chunks();
 	if (vfio_dev_open(&ivshmem, IVSHMEM_ID, VFIO_TYPE1v2_IOMMU))
 		fail("no ivshmem device");
 	if (vfio_dev_open(&nvme, NVME_ID, VFIO_TYPE1v2_IOMMU))
