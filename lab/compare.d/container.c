@@ -20,8 +20,7 @@
 
 static char *memory;
 
-static int map(int container, uint64_t iova, uint64_t size, uintptr_t vaddr,
-	       uint32_t flags)
+int map(int container, uint64_t iova, uint64_t size, uintptr_t vaddr, uint32_t flags)
 {
 	struct vfio_iommu_type1_dma_map m = {
 		.argsz = sizeof(m), .flags = flags, .vaddr = vaddr, .iova = iova,
@@ -31,8 +30,7 @@ static int map(int container, uint64_t iova, uint64_t size, uintptr_t vaddr,
 	return ioctl(container, VFIO_IOMMU_MAP_DMA, &m);
 }
 
-/* "result, how much" */
-static const char *unmap(int container, uint64_t iova, uint64_t size, uint32_t flags)
+const char *unmap(int container, uint64_t iova, uint64_t size, uint32_t flags)
 {
 	struct vfio_iommu_type1_dma_unmap u = {
 		.argsz = sizeof(u), .flags = flags, .iova = iova, .size = size,

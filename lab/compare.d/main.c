@@ -114,7 +114,7 @@ static int open_path(int flags, const char *format, const char *name)
 	return fd;
 }
 
-static int group_of(const char *name)
+int group_of(const char *name)
 {
 	char link[PATH_MAX], target[PATH_MAX];
 	ssize_t len;
@@ -158,16 +158,23 @@ static void close_device(struct device *d)
 	close(d->hardware);
 }
 
-/* usage: record SCOPE DEVICE */
+/* usage: record SCOPE DEVICE, or record together DEVICE DEVICE DEVICE */
 int main(int argc, char **argv)
 {
 	const struct chapter *c;
 	unsigned int scope = 0;
 
+	if (argc == 5 && !strcmp(argv[1], "together")) {
+		chapter_name = argv[1];
+		record_together((const char *const *)argv + 2);
+		printf("end = %lu\n", recorded);
+		return 0;
+	}
 	while (argc == 3 && scope < COUNT(scopes) && strcmp(argv[1], scopes[scope]))
 		scope++;
 	if (argc != 3 || scope == COUNT(scopes)) {
-		fprintf(stderr, "usage: record space|device|all DEVICE\n");
+		fprintf(stderr, "usage: record space|device|all DEVICE, or together "
+			"and three DEVICEs\n");
 		return 2;
 	}
 	for (c = chapters; c < chapters + COUNT(chapters); c++) {

@@ -41,6 +41,8 @@ const char *outcome(long result);
 /* Bytes as hexadecimal digits; many of them as a hash. */
 const char *bytes(const void *data, size_t size);
 
+/* The IOMMU group of a device. */
+int group_of(const char *name);
 /* Register accesses that must work. */
 uint32_t config_read(const struct device *d, unsigned int pos, int width);
 void config_write(const struct device *d, unsigned int pos, int width,
@@ -62,6 +64,10 @@ int set_irqs(const struct device *d, uint32_t flags, uint32_t index,
 /* What an eventfd counted since it was last asked. */
 long signals(int eventfd);
 
+/* MAP_DMA, and UNMAP_DMA: "result, how much" */
+int map(int container, uint64_t iova, uint64_t size, uintptr_t vaddr, uint32_t flags);
+const char *unmap(int container, uint64_t iova, uint64_t size, uint32_t flags);
+
 /* The chapters of a recording. Each starts with a device just opened. */
 void record_config_reads(struct device *d);
 void record_config_patterns(struct device *d);
@@ -81,5 +87,7 @@ void record_reset(struct device *d);
 void record_calls(struct device *d);
 void record_container(struct device *d);
 void record_groups(struct device *d);
+/* Devices in groups of their own, which nobody has opened. */
+void record_together(const char *const names[3]);
 
 #endif
