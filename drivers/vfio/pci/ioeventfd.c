@@ -193,7 +193,7 @@ long vfio_pci_ioeventfd(struct vfio_pci_core_device *vdev, loff_t offset,
 	if (index > VFIO_PCI_BAR5_REGION_INDEX)
 		return -EINVAL;
 
-	bar = array_index_nospec(index, PCI_STD_NUM_BARS);
+	bar = array_index_nospec((unsigned int)index, PCI_STD_NUM_BARS);
 	if (pos + count > pci_resource_len(vdev->pdev, bar))
 		return -EINVAL;
 

@@ -120,8 +120,8 @@ static ssize_t vfio_pci_rom_read(struct vfio_pci_core_device *vdev,
 ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 			size_t count, loff_t *ppos, bool iswrite)
 {
-	unsigned int bar = array_index_nospec(VFIO_PCI_OFFSET_TO_INDEX(*ppos),
-					      PCI_ROM_RESOURCE + 1);
+	unsigned int index = VFIO_PCI_OFFSET_TO_INDEX(*ppos);
+	unsigned int bar = array_index_nospec(index, PCI_ROM_RESOURCE + 1);
 	loff_t pos = *ppos & VFIO_PCI_OFFSET_MASK;
 	struct resource *res = &vdev->pdev->resource[bar];
 	size_t x_start = 0, x_end = 0;
