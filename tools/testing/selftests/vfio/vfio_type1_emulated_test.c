@@ -263,6 +263,79 @@ TEST_F(emulated, dirty_is_what_the_driver_touched)
 	EXPECT_EQ(0, vfio_dma_unmap(c, 1ULL << 50, 1ULL << 44));
 }
 
+/* A bitmap of several pages, from @shift pages before the mapping on. */
+static void dirty_many(struct __test_metadata *_metadata, const uint64_t *bits,
+		       const unsigned int *pages, int npages, int shift)
+{
+	int i, n = 0;
+
+	for (i = 0; i < npages; i++)
+		EXPECT_EQ(1, bits[(pages[i] + shift) / 64] >>
+			     (pages[i] + shift) % 64 & 1) {
+			TH_LOG("page %u", pages[i]);
+		}
+	for (i = 0; i < (512 * MiB / PAGE + shift) / 64; i++)
+		n += __builtin_popcountll(bits[i]);
+	EXPECT_EQ(npages, n);
+}
+
+TEST_F(emulated, dirty_among_many)
+{
+	static const unsigned int at[] = {
+		0, 1, 32703, 32704, 32767, 32768, 65535, 65599, 98303, 131071,
+	};
+	const uint64_t size = 512 * MiB, iova = 1024 * MiB, room = 5 * PAGE;
+	uint64_t buf = 0, done;
+	uint64_t *bits;
+	char *mem;
+	int i, k;
+
+	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+		   MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	ASSERT_EQ(0, madvise(mem, size, MADV_NOHUGEPAGE));
+	bits = vfio_alloc_pages(room);
+	ASSERT_NE(NULL, bits);
+	ASSERT_EQ(0, vfio_dma_map(self->c, mem, iova, size));
+	ASSERT_EQ(0, vfio_dirty_tracking(self->c, true));
+	for (k = 0; k < 4; k++) {
+		memset(bits, 0, room);
+		for (i = 0; i < ARRAY_SIZE(at); i++)
+			EXPECT_EQ(0, emu_rw(&self->d, iova + at[i] * PAGE, &buf,
+					    8, true));
+		if (k == 0) {
+			EXPECT_EQ(0, vfio_dirty_get(self->c, iova, size, bits));
+			dirty_many(_metadata, bits, at, ARRAY_SIZE(at), 0);
+			memset(bits, 0, room);
+			EXPECT_EQ(0, vfio_dirty_get(self->c, iova, size, bits));
+			dirty_many(_metadata, bits, at, 0, 0);
+		} else if (k == 1) {
+			EXPECT_EQ(0, vfio_dirty_get(self->c, iova - 64 * PAGE,
+						    size + 128 * PAGE, bits));
+			dirty_many(_metadata, bits, at, ARRAY_SIZE(at), 64);
+		} else if (k == 2) {
+			/* What a query reports that fails is not lost. */
+			ASSERT_EQ(0, mprotect(bits + 2 * PAGE / 8, PAGE,
+					      PROT_NONE));
+			EXPECT_EQ(-EFAULT, vfio_dirty_get(self->c, iova, size,
+							  bits));
+			ASSERT_EQ(0, mprotect(bits + 2 * PAGE / 8, PAGE,
+					      PROT_READ | PROT_WRITE));
+			memset(bits, 0, room);
+			EXPECT_EQ(0, vfio_dirty_get(self->c, iova, size, bits));
+			for (i = 0; i < ARRAY_SIZE(at); i++)
+				EXPECT_EQ(1, bits[at[i] / 64] >> at[i] % 64 &
+					     1);
+		} else {
+			EXPECT_EQ(0, vfio_dirty_unmap(self->c, iova, size, bits,
+						      &done));
+			EXPECT_EQ(size, done);
+			dirty_many(_metadata, bits, at, ARRAY_SIZE(at), 0);
+		}
+	}
+	munmap(mem, size);
+}
+
 /* An unmap that fails leaves the mapping as it was, for the driver as well. */
 TEST_F(emulated, unmap_fails)
 {

@@ -757,7 +757,7 @@ TEST_F(model, agrees)
 	}
 	TH_LOG("%u calls succeeded, %u were refused", self->done,
 	       self->refused);
-	EXPECT_LT(steps_of_run / 4, self->done);
+	EXPECT_LT(steps_of_run / 8, self->done);
 	EXPECT_LT(steps_of_run / 20, self->refused);
 }
 
