@@ -173,8 +173,8 @@ int main(int argc, char **argv)
 	while (argc == 3 && scope < COUNT(scopes) && strcmp(argv[1], scopes[scope]))
 		scope++;
 	if (argc != 3 || scope == COUNT(scopes)) {
-		fprintf(stderr, "usage: record space|device|all DEVICE, or together "
-			"and three DEVICEs\n");
+		fprintf(stderr, "usage: record space|device|all DEVICE\n"
+			"       record together DEVICE DEVICE DEVICE\n");
 		return 2;
 	}
 	for (c = chapters; c < chapters + COUNT(chapters); c++) {

@@ -106,9 +106,7 @@ static __attribute__((constructor)) void choose_seed(void)
 		steps_of_run = atoi(steps);
 }
 
-typedef struct _test_data_model test;
-
-static unsigned int rnd(test *t, unsigned int below)
+static unsigned int rnd(struct _test_data_model *t, unsigned int below)
 {
 	t->random = t->random * 1103515245 + 12345;
 	return (t->random >> 8) % below;
@@ -198,7 +196,7 @@ static void model_remove(struct model *m, int i)
 }
 
 /* A page in the space, and a length; small ones and large ones. */
-static int random_length(test *t)
+static int random_length(struct _test_data_model *t)
 {
 	switch (rnd(t, 6)) {
 	case 0:
@@ -212,7 +210,7 @@ static int random_length(test *t)
 	}
 }
 
-static void random_range(test *t, int *first, int *npages)
+static void random_range(struct _test_data_model *t, int *first, int *npages)
 {
 	const struct model *m = t->m;
 	int i = rnd(t, MAX_MAPPINGS), page = rnd(t, SPACE);
@@ -281,7 +279,7 @@ static bool model_hits(const struct model *m, int first, int npages)
 
 #define STEP(name)							\
 	static void step_##name(struct __test_metadata *_metadata,	\
-				test *self, int step)
+				struct _test_data_model *self, int step)
 
 STEP(map)
 {
@@ -361,7 +359,8 @@ STEP(unmap_all)
 }
 
 /* Are the bits of mappings as the model has them? Others may be anything. */
-static void check_bits(struct __test_metadata *_metadata, test *self, int step,
+static void check_bits(struct __test_metadata *_metadata,
+		       struct _test_data_model *self, int step,
 		       int first, int npages, const uint64_t *bits)
 {
 	struct model *m = self->m;
@@ -485,7 +484,7 @@ STEP(revalidate)
 }
 
 /* The emulated device that the step is about; -1 if it is not attached. */
-static int random_emulated(test *t)
+static int random_emulated(struct _test_data_model *t)
 {
 	int e = rnd(t, 2);
 
@@ -584,7 +583,7 @@ STEP(rw)
 
 static const char *const ids[GROUPS] = { NULL, NULL, VFIO_EDU, VFIO_TESTDEV };
 
-static int group_open(test *t, int g)
+static int group_open(struct _test_data_model *t, int g)
 {
 	const struct vfio_dev *other = NULL;
 	int i;
@@ -658,7 +657,8 @@ static uint32_t dma_avail(int c)
 
 #define EMULATED "/sys/bus/platform/devices/test_vfio_emulated.0"
 
-static void memory_make(struct __test_metadata *_metadata, test *self)
+static void memory_make(struct __test_metadata *_metadata,
+			struct _test_data_model *self)
 {
 	char *room = mmap(NULL, (MEMORY + 512) * PAGE, PROT_NONE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -736,7 +736,8 @@ FIXTURE_TEARDOWN(model)
 
 TEST_F(model, agrees)
 {
-	static void (*const steps[])(struct __test_metadata *, test *, int) = {
+	static void (*const steps[])(struct __test_metadata *,
+				     struct _test_data_model *, int) = {
 		step_map, step_map, step_map, step_map, step_unmap,
 		step_unmap_all, step_unmap_dirty, step_query, step_query,
 		step_tracking, step_invalidate, step_revalidate,
