@@ -156,47 +156,50 @@ long vfio_cdev_bind(struct vfio_device_file *df,
 	return ret;
 }
 
+/* What begins with argsz and flags, of which none is defined. */
+static int vfio_cdev_copy_in(void *to, const void __user *from, size_t size)
+{
+	const u32 *head = to;
+
+	if (copy_from_user(to, from, size))
+		return -EFAULT;
+	return head[0] < size || head[1] ? -EINVAL : 0;
+}
+
 static long vfio_cdev_attach(struct vfio_device_file *df,
 			     struct vfio_device_attach_iommufd_pt __user *arg)
 {
-	const size_t minsz = offsetofend(struct vfio_device_attach_iommufd_pt,
-					 pt_id);
-	struct vfio_device *device = df->device;
 	struct vfio_device_attach_iommufd_pt attach;
 	int ret;
 
-	if (copy_from_user(&attach, arg, minsz))
-		return -EFAULT;
-	if (attach.argsz < minsz || attach.flags)
-		return -EINVAL;
+	ret = vfio_cdev_copy_in(&attach, arg, sizeof(attach));
+	if (ret)
+		return ret;
 
-	mutex_lock(&device->dev_set->lock);
-	ret = vfio_iommufd_attach(device, &attach.pt_id);
+	mutex_lock(&df->device->dev_set->lock);
+	ret = vfio_iommufd_attach(df->device, &attach.pt_id);
 	if (!ret && put_user(attach.pt_id, &arg->pt_id)) {
 		/* Attached to what the user cannot know. */
-		vfio_iommufd_detach(device);
+		vfio_iommufd_detach(df->device);
 		ret = -EFAULT;
 	}
-	mutex_unlock(&device->dev_set->lock);
+	mutex_unlock(&df->device->dev_set->lock);
 	return ret;
 }
 
 static long vfio_cdev_detach(struct vfio_device_file *df,
 			     struct vfio_device_detach_iommufd_pt __user *arg)
 {
-	const size_t minsz = offsetofend(struct vfio_device_detach_iommufd_pt,
-					 flags);
-	struct vfio_device *device = df->device;
 	struct vfio_device_detach_iommufd_pt detach;
+	int ret;
 
-	if (copy_from_user(&detach, arg, minsz))
-		return -EFAULT;
-	if (detach.argsz < minsz || detach.flags)
-		return -EINVAL;
+	ret = vfio_cdev_copy_in(&detach, arg, sizeof(detach));
+	if (ret)
+		return ret;
 
-	mutex_lock(&device->dev_set->lock);
-	vfio_iommufd_detach(device);
-	mutex_unlock(&device->dev_set->lock);
+	mutex_lock(&df->device->dev_set->lock);
+	vfio_iommufd_detach(df->device);
+	mutex_unlock(&df->device->dev_set->lock);
 	return 0;
 }
 

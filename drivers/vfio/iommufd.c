@@ -242,11 +242,9 @@ int vfio_iommufd_physical_bind(struct vfio_device *vdev,
 	struct iommufd_device *idev;
 
 	idev = iommufd_device_bind(ictx, vdev->dev, out_device_id);
-	if (IS_ERR(idev))
-		return PTR_ERR(idev);
-
-	vdev->iommufd_device = idev;
-	return 0;
+	if (!IS_ERR(idev))
+		vdev->iommufd_device = idev;
+	return PTR_ERR_OR_ZERO(idev);
 }
 EXPORT_SYMBOL_GPL(vfio_iommufd_physical_bind);
 
@@ -308,10 +306,10 @@ EXPORT_SYMBOL_GPL(vfio_iommufd_physical_detach_ioas);
 static void vfio_emulated_unmap(void *data, unsigned long iova,
 				unsigned long length)
 {
-	struct vfio_device *vdev = data;
+	struct vfio_device *device = data;
 
-	if (vdev->ops->dma_unmap)
-		vdev->ops->dma_unmap(vdev, iova, length);
+	if (device->ops->dma_unmap)
+		device->ops->dma_unmap(device, iova, length);
 }
 
 static const struct iommufd_access_ops vfio_access_ops = {
@@ -335,11 +333,9 @@ int vfio_iommufd_emulated_bind(struct vfio_device *vdev,
 
 	access = iommufd_access_create(ictx, &vfio_access_ops, vdev,
 				       out_device_id);
-	if (IS_ERR(access))
-		return PTR_ERR(access);
-
-	vdev->iommufd_access = access;
-	return 0;
+	if (!IS_ERR(access))
+		vdev->iommufd_access = access;
+	return PTR_ERR_OR_ZERO(access);
 }
 EXPORT_SYMBOL_GPL(vfio_iommufd_emulated_bind);
 
