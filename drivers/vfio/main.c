@@ -76,7 +76,7 @@ module_exit(vfio_exit);
 
 MODULE_IMPORT_NS(IOMMUFD);
 MODULE_VERSION(VFIO_VERSION);
-MODULE_LICENSE("GPL v2");
+MODULE_LICENSE("GPL");
 MODULE_AUTHOR("The VFIO stack authors");
 MODULE_DESCRIPTION(VFIO_DESC);
 MODULE_SOFTDEP("post: vfio_iommu_type1 vfio_iommu_spapr_tce");
