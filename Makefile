@@ -2,7 +2,7 @@
 # The project's commands. `make` alone tells them.
 .DEFAULT_GOAL := help
 .PHONY: help setup modules intree selftests test-modules debug run test quick compare bench clients \
-	check check-style check-variants dkms clean
+	check check-series check-style check-variants series dkms clean
 
 help:
 	@echo 'make run          an NVMe controller driven from user space through our modules'
@@ -21,7 +21,9 @@ help:
 	@echo 'make debug        builds the kernel that looks for mistakes: build/debug'
 	@echo 'make check        the kernel'\''s own tools on our files: checkpatch, sparse, coccicheck, ...'
 	@echo 'make check-style  the quick part of that: checkpatch and sparse'
-	@echo 'make check-variants  compiles the base kernel'\''s users of our headers, on four architectures'
+	@echo 'make check-variants  compiles the base kernel'\''s users of our headers and ours, on six architectures'
+	@echo 'make series       our files as patches on the base kernel: build/series'
+	@echo 'make check-series builds after each of them, and checkpatch on them'
 	@echo 'make dkms         installs the modules for this machine with DKMS'
 	@echo 'make clean        removes build/'
 	@echo
@@ -75,6 +77,14 @@ check-variants: setup
 check: setup
 	@lab/setup check
 	@lab/check
+
+series: setup
+	@lab/setup series
+	@lab/series
+
+check-series: setup
+	@lab/setup series
+	@lab/series --check
 
 check-style: setup
 	@lab/check-style
