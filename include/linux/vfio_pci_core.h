@@ -141,6 +141,7 @@ struct vfio_pci_region {
  * @gate_cause: why the gate was closed last; as @gate_open
  * @gate_closed_at: when, or 0 where nobody traces it; as @gate_open
  * @peers: struct vfio_peer: BARs mapped for other devices' DMA
+ * @dmabufs: parts of BARs that were exported, see dmabuf.c
  * @io_buffer: spare buffer for read() and write(), exchanged atomically
  * @barmap_lock: see at the field
  */
@@ -203,6 +204,7 @@ struct vfio_pci_core_device {
 	u8				gate_cause;
 	ktime_t				gate_closed_at;
 	struct list_head		peers;
+	struct list_head		dmabufs;
 	void				*io_buffer;
 	struct mutex			barmap_lock;	/* filling of barmap[] */
 };

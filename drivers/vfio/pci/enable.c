@@ -250,6 +250,7 @@ void vfio_pci_core_disable(struct vfio_pci_core_device *vdev)
 
 	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_DISABLE);
 	vdev->gate_holds |= VFIO_PCI_HOLD_NOT_OPEN;
+	vfio_pci_dmabufs_end(vdev);
 	vfio_pci_set_power_state(vdev, PCI_D0);
 	vfio_pci_gate_open(vdev);
 

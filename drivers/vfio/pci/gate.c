@@ -3,11 +3,11 @@
  * The gate in front of a device's memory.
  *
  * A BAR is read and written by CPUs through page tables, by other devices
- * through an IOMMU, and by the kernel for a user: read(), write(), ioeventfd.
- * It answers only while the function decodes memory, is in D0, is not being
- * reset and is still on the bus. An access at any other time ends as a machine
- * check on some platforms and as all ones on the rest, so nobody may be able to
- * make one.
+ * through an IOMMU that a user programmed or as a dma-buf, and by the kernel for
+ * a user: read(), write(), ioeventfd. It answers only while the function
+ * decodes memory, is in D0, is not being reset and is still on the bus. An
+ * access at any other time ends as a machine check on some platforms and as all
+ * ones on the rest, so nobody may be able to make one.
  *
  * vdev->gate_open says whether the memory is there. It is written under
  * memory_lock held for write and read under memory_lock held for read, by
@@ -21,7 +21,9 @@
  *  2. clear gate_open, for those who come once the lock is free again;
  *  3. remove the translations of other devices' IOMMUs (peer.c): their DMA
  *     takes no fault that could wait;
- *  4. zap the BARs' range of the device's inode: it finds every mapping in
+ *  4. revoke what was exported as dma-bufs and wait until the importers have let
+ *     go (dmabuf.c);
+ *  5. zap the BARs' range of the device's inode: it finds every mapping in
  *     every process, because every open file of the device maps through that
  *     inode.
  * The caller then does to the device whatever it closed the gate for, holding
@@ -29,17 +31,18 @@
  * caller did: a reset may leave decoding off, a power state write may fail.
  * So closer and opener need no knowledge of each other, nesting reasons to
  * stay closed cannot get lost, and a gate that has nothing to let in stays
- * closed. Peers' translations are made again; mappings come back by faulting.
+ * closed. Peers' translations are made again, importers of dma-bufs are told that
+ * they may map; mappings come back by faulting.
  *
  * What no register shows is kept in gate_holds: while any bit of it is set the
  * gate stays closed whatever the hardware says. The bits are changed between
  * close and open.
  *
  * Locks: dev_set->lock, then mmap_lock, then memory_lock, then what the zap and
- * the peers' callbacks take. memory_lock is never held around a copy to or from user memory: the
- * page may be a BAR of this device, whose fault takes the lock again. To hold
- * the lock of several devices, close the first and try_close the others; who
- * fails opens what it has and reports -EBUSY.
+ * the peers' callbacks take, and dma_resv. memory_lock is never held around a
+ * copy to or from user memory: the page may be a BAR of this device, whose fault
+ * takes the lock again. To hold the lock of several devices, close the first and
+ * try_close the others; who fails opens what it has and reports -EBUSY.
  */
 #include <linux/ktime.h>
 #include <linux/pci.h>
@@ -83,6 +86,7 @@ static void vfio_pci_gate_cut_readers(struct vfio_pci_core_device *vdev,
 	if (was_open) {
 		vdev->gate_open = false;
 		vfio_pci_peers_unmap(vdev);
+		vfio_pci_dmabufs_revoke(vdev);
 		vfio_pci_zap_bars(vdev);
 	}
 
@@ -148,8 +152,10 @@ bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
 void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 {
 	vdev->gate_open = vfio_pci_memory_is_there(vdev);
-	if (vfio_pci_gate_admits_maps(vdev))
+	if (vfio_pci_gate_admits_maps(vdev)) {
 		vfio_pci_peers_map(vdev);
+		vfio_pci_dmabufs_restore(vdev);
+	}
 	if (vdev->gate_closed_at)
 		trace_vfio_pci_gate_open(vdev->pdev, vdev->gate_cause,
 					 vdev->gate_open,

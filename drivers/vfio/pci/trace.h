@@ -111,7 +111,7 @@ TRACE_EVENT(vfio_pci_gate_open,
 		  __entry->is_open, __entry->duration)
 );
 
-/* Page table entries of all processes are gone from part of the file. */
+/* Page table entries of all processes, or DMA of importers, are gone from it. */
 TRACE_EVENT(vfio_pci_revoke,
 	TP_PROTO(struct pci_dev *pdev, u64 start, u64 len),
 	TP_ARGS(pdev, start, len),

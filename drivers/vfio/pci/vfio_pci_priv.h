@@ -62,6 +62,29 @@ extern struct vfio_peer_host vfio_pci_peer_host;
 void vfio_pci_peers_unmap(struct vfio_pci_core_device *vdev);
 void vfio_pci_peers_map(struct vfio_pci_core_device *vdev);
 
+/* dmabuf.c: parts of BARs for other drivers' devices */
+#ifdef CONFIG_DMA_SHARED_BUFFER
+void vfio_pci_dmabufs_revoke(struct vfio_pci_core_device *vdev);
+void vfio_pci_dmabufs_restore(struct vfio_pci_core_device *vdev);
+void vfio_pci_dmabufs_end(struct vfio_pci_core_device *vdev);
+int vfio_pci_feature_dma_buf(struct vfio_pci_core_device *vdev, u32 flags,
+			     struct vfio_device_feature_dma_buf __user *arg,
+			     size_t argsz);
+#else
+static inline void vfio_pci_dmabufs_revoke(struct vfio_pci_core_device *vdev) {}
+static inline void
+vfio_pci_dmabufs_restore(struct vfio_pci_core_device *vdev) {}
+static inline void vfio_pci_dmabufs_end(struct vfio_pci_core_device *vdev) {}
+
+static inline int
+vfio_pci_feature_dma_buf(struct vfio_pci_core_device *vdev, u32 flags,
+			 struct vfio_device_feature_dma_buf __user *arg,
+			 size_t argsz)
+{
+	return -ENOTTY;
+}
+#endif
+
 /*
  * config.c: the virtualised configuration space, region
  * VFIO_PCI_CONFIG_REGION_INDEX.

@@ -809,6 +809,52 @@ struct vfio_device_low_power_entry_with_wakeup {
  */
 #define VFIO_DEVICE_FEATURE_LOW_POWER_EXIT	5
 
+/* ---- Device memory for other drivers' devices ---- */
+
+/**
+ * struct vfio_region_dma_range - part of a region
+ * @offset: in the region
+ * @length: in bytes
+ */
+struct vfio_region_dma_range {
+	__u64	offset;
+	__u64	length;
+};
+
+/**
+ * struct vfio_device_feature_dma_buf - what to export as a dma-buf
+ * @region_index: which region, for PCI one of the BARs
+ * @open_flags: of the file: O_RDONLY, O_WRONLY or O_RDWR, and O_CLOEXEC
+ * @flags: 0
+ * @nr_ranges: entries of @dma_ranges
+ * @dma_ranges: what the dma-buf consists of, in this order; whole pages inside
+ *	the region, which may overlap
+ */
+struct vfio_device_feature_dma_buf {
+	__u32	region_index;
+	__u32	open_flags;
+	__u32	flags;
+	__u32	nr_ranges;
+	struct vfio_region_dma_range	dma_ranges[];
+};
+
+/**
+ * VFIO_DEVICE_FEATURE_DMA_BUF - export device memory to other devices' drivers
+ *
+ * GET only. Returns the file descriptor of a dma-buf, which drivers can attach
+ * that do peer-to-peer DMA and can have a mapping taken away; it has no mmap().
+ * Whenever the memory goes (see VFIO_DEVICE_RESET) the importers lose their
+ * mappings before that, and can map again when it is back. The last close of
+ * the device ends the export; the descriptor stays valid and leads to nothing.
+ *
+ * Errors: EINVAL for bad flags, no range, one that is empty, not in the region
+ * or not whole pages, a region that cannot be mapped, or an argsz that does not
+ * hold all ranges; ENODEV for a region that is not a BAR; EOPNOTSUPP if the
+ * device's driver shows its regions otherwise than they are; ENOTTY if the kernel
+ * has no dma-bufs; EMFILE; ENOMEM; EFAULT.
+ */
+#define VFIO_DEVICE_FEATURE_DMA_BUF		11
+
 /*
  * ======== Other kinds of devices ========
  */
