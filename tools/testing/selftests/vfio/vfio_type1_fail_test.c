@@ -5,13 +5,11 @@
  * CONFIG_FAILSLAB and CONFIG_FAULT_INJECTION_DEBUG_FS.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "../kselftest_harness.h"
@@ -20,8 +18,6 @@
 
 #define PAGE 4096ULL
 #define MiB 0x100000ULL
-#define FAIL_NTH "/proc/thread-self/fail-nth"
-#define DEBUGFS "/sys/kernel/debug"
 #define MANY 2000
 
 FIXTURE(fail)
@@ -33,30 +29,6 @@ FIXTURE(fail)
 	uint64_t size;
 	int64_t locked;
 };
-
-static int allow_failures(void)
-{
-	static const char *const knobs[] = {
-		DEBUGFS "/failslab/ignore-gfp-wait",
-		DEBUGFS "/fail_page_alloc/ignore-gfp-wait",
-	};
-	int i, ret;
-
-	if (access(FAIL_NTH, F_OK))
-		return -ENOENT;
-	if (access(knobs[0], F_OK) &&
-	    mount("debugfs", DEBUGFS, "debugfs", 0, NULL))
-		return -errno;
-	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
-		ret = vfio_sysfs_write(knobs[i], "N");
-		if (ret)
-			return ret;
-	}
-	vfio_sysfs_write(DEBUGFS "/fail_page_alloc/min-order", "0");
-	vfio_sysfs_write(DEBUGFS "/failslab/verbose", "0");
-	vfio_sysfs_write(DEBUGFS "/fail_page_alloc/verbose", "0");
-	return 0;
-}
 
 /* Neighbours that are not consecutive, so that there is a run per page. */
 static void *scattered(uint64_t size)
@@ -79,43 +51,20 @@ static void *scattered(uint64_t size)
 
 FIXTURE_SETUP(fail)
 {
-	if (allow_failures())
+	self->nth = vfio_fail_open();
+	if (self->nth < 0)
 		SKIP(return, "the kernel has no fault injection");
 	VFIO_DEV_OPEN_OR_SKIP(&self->d, VFIO_EDU, VFIO_TYPE1v2_IOMMU);
 	self->c = self->d.container;
 	self->size = MiB;
 	self->mem = scattered(self->size);
 	ASSERT_NE(NULL, self->mem);
-	self->nth = open(FAIL_NTH, O_RDWR);
-	ASSERT_LE(0, self->nth);
 	self->locked = vfio_proc_status_kb(getpid(), "VmLck");
 }
 
 FIXTURE_TEARDOWN(fail)
 {
 	vfio_dev_close(&self->d);
-}
-
-/* Arming and disarming may be what fails, once, if copies of users' data can. */
-static void fail_arm(int fd, int n)
-{
-	char buf[16];
-	int len = snprintf(buf, sizeof(buf), "%d", n);
-
-	if (pwrite(fd, buf, len, 0) != len && pwrite(fd, buf, len, 0) != len)
-		abort();
-}
-
-/* Disarm. Did it come to the failure that was asked for? */
-static bool fail_happened(int fd)
-{
-	char buf[16] = {};
-
-	if (pread(fd, buf, sizeof(buf) - 1, 0) <= 0 &&
-	    pread(fd, buf, sizeof(buf) - 1, 0) <= 0)
-		abort();
-	fail_arm(fd, 0);
-	return !atoi(buf);
 }
 
 /*
@@ -128,9 +77,9 @@ static bool fail_happened(int fd)
 	bool __happened = true;						\
 									\
 	for (__n = 1; __happened && __n < MANY; __n++) {		\
-		fail_arm(self->nth, __n);				\
+		vfio_fail_arm(self->nth, __n);				\
 		__ret = op;						\
-		__happened = fail_happened(self->nth);			\
+		__happened = vfio_fail_happened(self->nth);		\
 		if (__ret) {						\
 			ASSERT_TRUE(__happened);			\
 		} else {						\

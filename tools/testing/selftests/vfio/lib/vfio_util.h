@@ -222,6 +222,12 @@ int vfio_mtty_destroy(const char *uuid);
 int vfio_mtty_group(const char *uuid);
 int vfio_mtty_available(const char *type);
 
+/* fail.c: allocations that fail */
+
+int vfio_fail_open(void);
+void vfio_fail_arm(int fd, int n);
+bool vfio_fail_happened(int fd);
+
 /* system.c: the rest of the machine */
 
 int64_t vfio_proc_status_kb(pid_t pid, const char *key);
