@@ -18,6 +18,7 @@
 #include <linux/types.h>
 #include <linux/uuid.h>
 #include <linux/vfio.h>
+#include <linux/workqueue.h>
 
 /*
  * An offset in the device's file is a region's index above bit 40 and an
@@ -140,6 +141,7 @@ struct vfio_pci_region {
  * @gate_holds: reasons to stay closed that no register shows; as @gate_open
  * @gate_cause: why the gate was closed last; as @gate_open
  * @gate_closed_at: when, or 0 where nobody traces it; as @gate_open
+ * @gate_resume: opens the gate after an error of the platform
  * @peers: struct vfio_peer: BARs mapped for other devices' DMA
  * @dmabufs: parts of BARs that were exported, see dmabuf.c
  * @io_buffer: spare buffer for read() and write(), exchanged atomically
@@ -203,6 +205,7 @@ struct vfio_pci_core_device {
 	u8				gate_holds;
 	u8				gate_cause;
 	ktime_t				gate_closed_at;
+	struct work_struct		gate_resume;
 	struct list_head		peers;
 	struct list_head		dmabufs;
 	void				*io_buffer;

@@ -94,7 +94,7 @@ int vfio_pci_core_init_dev(struct vfio_device *core_vdev)
 	mutex_init(&vdev->ioeventfds_lock);
 	mutex_init(&vdev->barmap_lock);
 	spin_lock_init(&vdev->irqlock);
-	init_rwsem(&vdev->memory_lock);
+	vfio_pci_gate_init(vdev);
 	INIT_LIST_HEAD(&vdev->dummy_resources_list);
 	INIT_LIST_HEAD(&vdev->peers);
 	INIT_LIST_HEAD(&vdev->dmabufs);
@@ -231,6 +231,7 @@ void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 	 */
 	vfio_pci_gate_recheck(vdev, VFIO_PCI_GATE_REMOVE);
 	vfio_unregister_group_dev(&vdev->vdev);
+	vfio_pci_gate_exit(vdev);
 
 	vfio_pci_sriov_exit(vdev);
 	vfio_pci_vga_exit(vdev);
@@ -539,7 +540,7 @@ pci_ers_result_t vfio_pci_core_aer_err_detected(struct pci_dev *pdev,
 	struct vfio_pci_core_device *vdev = pci_get_drvdata(pdev);
 
 	if (state != pci_channel_io_normal)
-		vfio_pci_gate_recheck(vdev, VFIO_PCI_GATE_AER);
+		vfio_pci_gate_error(vdev);
 	vfio_pci_signal_error(vdev);
 	return PCI_ERS_RESULT_CAN_RECOVER;
 }
@@ -547,7 +548,7 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_aer_err_detected);
 
 static void vfio_pci_aer_resume(struct pci_dev *pdev)
 {
-	vfio_pci_gate_recheck(pci_get_drvdata(pdev), VFIO_PCI_GATE_AER);
+	vfio_pci_gate_resume(pci_get_drvdata(pdev));
 }
 
 const struct pci_error_handlers vfio_pci_core_err_handlers = {

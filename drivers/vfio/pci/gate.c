@@ -43,10 +43,14 @@
  * copy to or from user memory: the page may be a BAR of this device, whose fault
  * takes the lock again. To hold the lock of several devices, close the first and
  * try_close the others; who fails opens what it has and reports -EBUSY.
+ * pci_bus_sem nests inside, for a bus reset; the AER core, which calls with it
+ * held, has ways of its own in (vfio_pci_gate_error(), vfio_pci_gate_resume()).
  */
+#include <linux/delay.h>
 #include <linux/ktime.h>
 #include <linux/pci.h>
 #include <linux/rwsem.h>
+#include <linux/workqueue.h>
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
@@ -84,7 +88,7 @@ static void vfio_pci_gate_cut_readers(struct vfio_pci_core_device *vdev,
 	bool was_open = vdev->gate_open;
 
 	if (was_open) {
-		vdev->gate_open = false;
+		WRITE_ONCE(vdev->gate_open, false);
 		vfio_pci_peers_unmap(vdev);
 		vfio_pci_dmabufs_revoke(vdev);
 		vfio_pci_zap_bars(vdev);
@@ -151,7 +155,12 @@ bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
  */
 void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 {
-	vdev->gate_open = vfio_pci_memory_is_there(vdev);
+	WRITE_ONCE(vdev->gate_open, vfio_pci_memory_is_there(vdev));
+	/* Pairs with the one in vfio_pci_gate_error(). */
+	smp_mb();
+	if (READ_ONCE(vdev->pdev->error_state) != pci_channel_io_normal)
+		WRITE_ONCE(vdev->gate_open, false);
+
 	if (vfio_pci_gate_admits_maps(vdev)) {
 		vfio_pci_peers_map(vdev);
 		vfio_pci_dmabufs_restore(vdev);
@@ -175,6 +184,68 @@ void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
 {
 	vfio_pci_gate_close(vdev, cause);
 	vfio_pci_gate_open(vdev);
+}
+
+/**
+ * vfio_pci_gate_error - the platform froze the device after an error
+ * @vdev: the device, whose error_state says so already
+ *
+ * The caller holds pci_bus_sem, which a bus reset takes with the gate closed, so
+ * there is no waiting for who closed it. Nor is there a need to: it opens only
+ * after another look at error_state. Readers hold the lock for moments.
+ *
+ * Context: may sleep.
+ */
+void vfio_pci_gate_error(struct vfio_pci_core_device *vdev)
+{
+	while (!vfio_pci_gate_try_close(vdev, VFIO_PCI_GATE_AER)) {
+		/* Either we see it closed, or who opens it sees the error. */
+		smp_mb();
+		if (!READ_ONCE(vdev->gate_open))
+			return;
+		usleep_range(100, 1000);
+	}
+	vfio_pci_gate_open(vdev);
+}
+
+static void vfio_pci_gate_resume_work(struct work_struct *work)
+{
+	vfio_pci_gate_recheck(container_of(work, struct vfio_pci_core_device,
+					   gate_resume), VFIO_PCI_GATE_AER);
+}
+
+/**
+ * vfio_pci_gate_resume - the platform has dealt with the error
+ * @vdev: the device
+ *
+ * Soon, and not now: the caller holds pci_bus_sem, see vfio_pci_gate_error().
+ *
+ * Context: any; vfio_pci_gate_exit() ends it.
+ */
+void vfio_pci_gate_resume(struct vfio_pci_core_device *vdev)
+{
+	schedule_work(&vdev->gate_resume);
+}
+
+/**
+ * vfio_pci_gate_init - a new device, whose gate is closed
+ * @vdev: the device
+ */
+void vfio_pci_gate_init(struct vfio_pci_core_device *vdev)
+{
+	init_rwsem(&vdev->memory_lock);
+	INIT_WORK(&vdev->gate_resume, vfio_pci_gate_resume_work);
+}
+
+/**
+ * vfio_pci_gate_exit - the driver lets go of the device
+ * @vdev: the device
+ *
+ * Context: may sleep; no error handler is called any more.
+ */
+void vfio_pci_gate_exit(struct vfio_pci_core_device *vdev)
+{
+	cancel_work_sync(&vdev->gate_resume);
 }
 
 /**

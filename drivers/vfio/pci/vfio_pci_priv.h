@@ -41,6 +41,10 @@ bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
 void vfio_pci_gate_open(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
 			   enum vfio_pci_gate_cause cause);
+void vfio_pci_gate_error(struct vfio_pci_core_device *vdev);
+void vfio_pci_gate_resume(struct vfio_pci_core_device *vdev);
+void vfio_pci_gate_init(struct vfio_pci_core_device *vdev);
+void vfio_pci_gate_exit(struct vfio_pci_core_device *vdev);
 /* Under memory_lock, read or write. */
 bool vfio_pci_gate_is_open(struct vfio_pci_core_device *vdev);
 bool vfio_pci_gate_admits_maps(struct vfio_pci_core_device *vdev);
