@@ -513,7 +513,7 @@ TEST_F(busy, turns)
 {
 	struct call map = {
 		.fn = do_map, .fd = self->c, .iova = 128 * MiB,
-		.size = 96 * MiB,
+		.size = 256 * MiB,
 	};
 	int turns[2] = {}, i;
 
