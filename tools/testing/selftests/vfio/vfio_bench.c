@@ -441,7 +441,7 @@ static int chunks(void)
 		fail("no ivshmem device");
 	mem = in_a_row(CHUNK, MADV_HUGEPAGE);
 	empty = slab_bytes();
-	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(counts); i++) {
 		for (; nr < counts[i]; nr++)
 			chunk_run(MAP, mem, chunk_iova(nr));
 		chunks_measure(mem, nr, best);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <linux/iommufd.h>
 
+#include "../../kselftest.h"
 #include "vfio_util.h"
 
 /* The name in @dir that is not its own or its parent's; there is one. */
@@ -41,7 +42,7 @@ int vfio_cdev_node(const char *name, char *node, size_t len)
 	int ret = -ENOENT;
 	size_t i;
 
-	for (i = 0; ret && i < sizeof(buses) / sizeof(buses[0]); i++) {
+	for (i = 0; ret && i < ARRAY_SIZE(buses); i++) {
 		snprintf(dir, sizeof(dir), "/sys/bus/%s/devices/%s/vfio-dev",
 			 buses[i], name);
 		ret = only_entry(dir, file, sizeof(file));

@@ -43,6 +43,7 @@ struct test_dmabuf_attach {
  * @write: to the dma-buf
  * @user: the caller's buffer
  * @fence: whether the transfer has a fence
+ * @reserved: 0
  */
 struct test_dmabuf_dma {
 	__u64 offset;
