@@ -39,46 +39,6 @@ static unsigned int next_random(unsigned int *state)
 	return *state >> 8;
 }
 
-/* What there is of VFIO's in the kernel besides what any open file shows. */
-struct counters {
-	int64_t pinned;
-	int interrupts;
-	int refs[4];
-};
-
-static const char *const modules[4] = {
-	"vfio", "vfio_iommu_type1", "vfio_pci", "vfio_pci_core",
-};
-
-static void count(struct counters *c)
-{
-	int i;
-
-	c->pinned = vfio_pinned_pages();
-	c->interrupts = vfio_interrupt_lines("vfio");
-	for (i = 0; i < 4; i++)
-		c->refs[i] = vfio_module_refs(modules[i]);
-}
-
-static bool same(const struct counters *a, const struct counters *b)
-{
-	return a->pinned == b->pinned && a->interrupts == b->interrupts &&
-	       !memcmp(a->refs, b->refs, sizeof(a->refs));
-}
-
-static bool settled(const struct counters *want, struct counters *now)
-{
-	int i;
-
-	for (i = 0; i < 100; i++) {
-		count(now);
-		if (same(want, now))
-			return true;
-		usleep(20000);
-	}
-	return false;
-}
-
 /* The kinds of work; each runs until it is killed. */
 
 static void work_dma(struct vfio_dev *d)
@@ -215,7 +175,7 @@ static void work_threads(struct vfio_dev *d)
 
 FIXTURE(kill)
 {
-	struct counters before;
+	struct vfio_counters before;
 	char bdf[VFIO_BDF_LEN];
 	int klog;
 };
@@ -322,7 +282,7 @@ FIXTURE_SETUP(kill)
 	VFIO_DEV_OPEN_OR_SKIP(&d, variant->id, variant->mode);
 	memcpy(self->bdf, d.bdf, sizeof(self->bdf));
 	vfio_dev_close(&d);
-	count(&self->before);
+	vfio_counters_read(&self->before);
 	ASSERT_EQ(0, self->before.interrupts);
 	self->klog = vfio_klog_open();
 	ASSERT_LE(0, self->klog);
@@ -353,10 +313,10 @@ static pid_t start(const char *bdf, int mode,
 TEST_F_TIMEOUT(kill, nothing_stays, 120)
 {
 	unsigned int state = seed;
-	struct counters now;
+	struct vfio_counters now;
 	struct vfio_dev d;
 	int ready[2];
-	int status, i, j;
+	int status, i;
 	char byte;
 	pid_t pid;
 
@@ -379,13 +339,8 @@ TEST_F_TIMEOUT(kill, nothing_stays, 120)
 		ASSERT_NE(~0u, vfio_cfg_read32(&d, 0));
 		vfio_dev_close(&d);
 	}
-	if (!settled(&self->before, &now)) {
-		TH_LOG("pinned %ld, was %ld; interrupts %d",
-		       (long)now.pinned, (long)self->before.pinned,
-		       now.interrupts);
-		for (j = 0; j < 4; j++)
-			TH_LOG("%s has %d references, had %d", modules[j],
-			       now.refs[j], self->before.refs[j]);
+	if (!vfio_counters_settled(&self->before, &now)) {
+		vfio_counters_print(&self->before, &now);
 		ASSERT_TRUE(false);
 	}
 	ASSERT_EQ(0, vfio_klog_splats(self->klog));
@@ -397,7 +352,7 @@ TEST_F_TIMEOUT(kill, nothing_stays, 120)
  */
 FIXTURE(orphan)
 {
-	struct counters before;
+	struct vfio_counters before;
 	struct vfio_dev d;
 };
 
@@ -406,7 +361,7 @@ FIXTURE_SETUP(orphan)
 	char bdf[VFIO_BDF_LEN];
 
 	VFIO_PCI_BIND_OR_SKIP(VFIO_NVME, bdf);
-	count(&self->before);
+	vfio_counters_read(&self->before);
 	VFIO_DEV_OPEN_OR_SKIP(&self->d, VFIO_NVME, VFIO_TYPE1v2_IOMMU);
 }
 
@@ -417,7 +372,7 @@ FIXTURE_TEARDOWN(orphan)
 
 TEST_F(orphan, mapping_of_a_dead_process)
 {
-	struct counters now;
+	struct vfio_counters now;
 	int64_t locked = vfio_proc_status_kb(getpid(), "VmLck");
 	int status, ready[2];
 	uint64_t unmapped;
@@ -447,7 +402,7 @@ TEST_F(orphan, mapping_of_a_dead_process)
 	ASSERT_EQ(DMA_SIZE, unmapped);
 	ASSERT_EQ(locked, vfio_proc_status_kb(getpid(), "VmLck"));
 	vfio_dev_close(&self->d);
-	ASSERT_TRUE(settled(&self->before, &now));
+	ASSERT_TRUE(vfio_counters_settled(&self->before, &now));
 }
 
 TEST_F(orphan, locked_memory_is_counted)

@@ -228,6 +228,27 @@ int vfio_fail_open(void);
 void vfio_fail_arm(int fd, int n);
 bool vfio_fail_happened(int fd);
 
+/* counters.c: what may stay behind */
+
+#define VFIO_COUNTED_MODULES 4
+
+struct vfio_counters {
+	int64_t pinned;		/* pages, of all processes */
+	int64_t locked_kb;	/* of this process, as type1 accounts */
+	int64_t charged_kb;	/* the same, as iommufd does */
+	int interrupts;
+	int refs[VFIO_COUNTED_MODULES];
+};
+
+extern const char *const vfio_counted_modules[VFIO_COUNTED_MODULES];
+
+void vfio_counters_read(struct vfio_counters *c);
+bool vfio_counters_settled(const struct vfio_counters *want,
+			   struct vfio_counters *now);
+void vfio_counters_print(const struct vfio_counters *want,
+			 const struct vfio_counters *now);
+int vfio_open_files(void);
+
 /* system.c: the rest of the machine */
 
 int64_t vfio_proc_status_kb(pid_t pid, const char *key);
