@@ -225,6 +225,7 @@ int vfio_mtty_available(const char *type);
 /* fail.c: allocations that fail */
 
 int vfio_fail_open(void);
+int vfio_fail_spare(const char *function);
 void vfio_fail_arm(int fd, int n);
 bool vfio_fail_happened(int fd);
 
