@@ -94,7 +94,9 @@ static void op_map(struct racer *r)
 		munmap(to, 4096);
 		break;
 	case 1:
-		munmap(p + len / 8192 * 4096, 4096);
+		/* A hole would be taken by others, and freed by us. */
+		mmap(p + len / 8192 * 4096, 4096, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 		vfio_try_touch(p, len / 2, 4096);
 		break;
 	case 2:
