@@ -15,6 +15,7 @@
 #include <linux/pci_regs.h>
 
 #include "../kselftest_harness.h"
+#include "edu.h"
 #include "vfio_sriov.h"
 #include "vfio_util.h"
 #include "vfio_variants.h"
@@ -799,28 +800,7 @@ TEST(token_for_neither_pf_nor_vf)
 
 /* ---- DMA ---- */
 
-#define EDU_DMA_SRC	0x80
-#define EDU_DMA_DST	0x88
-#define EDU_DMA_COUNT	0x90
-#define EDU_DMA_CMD	0x98
-#define EDU_BUF		0x40000
 #define LEN		2048
-
-static int edu_copy(uint8_t *regs, uint64_t src, uint64_t dst, bool to_ram)
-{
-	int i;
-
-	vfio_mmio_write64(regs + EDU_DMA_SRC, src);
-	vfio_mmio_write64(regs + EDU_DMA_DST, dst);
-	vfio_mmio_write64(regs + EDU_DMA_COUNT, LEN);
-	vfio_mmio_write64(regs + EDU_DMA_CMD, to_ram ? 3 : 1);
-	for (i = 0; i < 500; i++) {
-		if (!(vfio_mmio_read32(regs + EDU_DMA_CMD) & 1))
-			return 0;
-		usleep(5000);
-	}
-	return -ETIMEDOUT;
-}
 
 TEST(dma_goes_where_it_is_attached)
 {
@@ -853,10 +833,10 @@ TEST(dma_goes_where_it_is_attached)
 
 	pt = ioas[0];
 	ASSERT_EQ(0, vfio_cdev_attach(d.device, &pt));
-	ASSERT_EQ(0, edu_copy(regs, IOVA, EDU_BUF, false));
+	ASSERT_EQ(0, edu_dma_mapped(regs, IOVA, LEN, false));
 	pt = ioas[1];
 	ASSERT_EQ(0, vfio_cdev_attach(d.device, &pt));
-	ASSERT_EQ(0, edu_copy(regs, EDU_BUF, IOVA, true));
+	ASSERT_EQ(0, edu_dma_mapped(regs, IOVA, LEN, true));
 	ASSERT_EQ(0, memcmp(mem[1], buf, LEN));
 
 	/* Detached, it reaches nothing. */
@@ -864,7 +844,7 @@ TEST(dma_goes_where_it_is_attached)
 	memset(mem[1], 0, LEN);
 	memset(buf, 0, LEN);
 	ASSERT_EQ(0, vfio_cdev_detach(d.device));
-	ASSERT_EQ(0, edu_copy(regs, EDU_BUF, IOVA, true));
+	ASSERT_EQ(0, edu_dma_mapped(regs, IOVA, LEN, true));
 	ASSERT_EQ(0, memcmp(mem[0], buf, LEN));
 	ASSERT_EQ(0, memcmp(mem[1], buf, LEN));
 	vfio_dev_close(&d);

@@ -15,6 +15,7 @@
 #include <linux/pci_regs.h>
 
 #include "../kselftest_harness.h"
+#include "edu.h"
 #include "vfio_util.h"
 
 #define EDU	"1234:11e8"
@@ -407,30 +408,7 @@ TEST(interrupt)
  * edu copies between memory and a buffer of its own. It must drive as many
  * address bits as there is memory (QEMU: dma_mask), or it hits another page.
  */
-#define EDU_BUF		0x40000
 #define EDU_LEN		2048
-#define EDU_DMA_SRC	0x80
-#define EDU_DMA_DST	0x88
-#define EDU_DMA_COUNT	0x90
-#define EDU_DMA_CMD	0x98
-#define EDU_START	1
-#define EDU_TO_RAM	2
-
-static int edu_copy(void *regs, uint64_t from, uint64_t to, uint32_t flags)
-{
-	int i;
-
-	vfio_mmio_write64(regs + EDU_DMA_SRC, from);
-	vfio_mmio_write64(regs + EDU_DMA_DST, to);
-	vfio_mmio_write64(regs + EDU_DMA_COUNT, EDU_LEN);
-	vfio_mmio_write64(regs + EDU_DMA_CMD, EDU_START | flags);
-	for (i = 0; i < 500; i++) {
-		if (!(vfio_mmio_read32(regs + EDU_DMA_CMD) & EDU_START))
-			return 0;
-		usleep(5000);
-	}
-	return -ETIMEDOUT;
-}
 
 /* Where in memory a page lies; 0 when the kernel does not tell. */
 static uint64_t physical(const void *p)
@@ -471,8 +449,8 @@ TEST(reaches_all_memory)
 	ASSERT_EQ(0, vfio_cfg_command(&dev.d, PCI_COMMAND_MEMORY |
 				      PCI_COMMAND_MASTER, 0));
 	ASSERT_EQ(0, vfio_region_mmap(&dev.d, 0, 0, PAGE, &regs));
-	EXPECT_EQ(0, edu_copy(regs, source, EDU_BUF, 0));
-	EXPECT_EQ(0, edu_copy(regs, EDU_BUF, target, EDU_TO_RAM));
+	EXPECT_EQ(0, edu_dma_mapped(regs, source, EDU_LEN, false));
+	EXPECT_EQ(0, edu_dma_mapped(regs, target, EDU_LEN, true));
 	EXPECT_EQ(0, memcmp(mem, mem + PAGE, EDU_LEN));
 	EXPECT_EQ(0, munmap(regs, PAGE));
 	vfio_dev_close(&dev.d);

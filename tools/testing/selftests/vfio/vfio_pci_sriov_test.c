@@ -132,7 +132,8 @@ TEST_F(sriov, captured)
 		ASSERT_EQ(0, vfio_pci_attr_read(self->vf[i], "driver_override",
 						text, sizeof(text)));
 		EXPECT_STREQ("vfio-pci", text);
-		ASSERT_EQ(0, vfio_pci_link(self->vf[i], "physfn", text));
+		ASSERT_EQ(0, vfio_pci_link(self->vf[i], "physfn", text,
+					   sizeof(text)));
 		EXPECT_STREQ(self->pf, text);
 	}
 

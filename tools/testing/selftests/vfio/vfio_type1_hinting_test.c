@@ -307,20 +307,6 @@ static uint64_t limit_iova(uint32_t i)
 	return (4096 + 2ULL * i) * MiB;
 }
 
-static uint32_t limit_avail(int c)
-{
-	const struct vfio_iommu_type1_info_dma_avail *cap;
-	struct vfio_iommu_type1_info *info = vfio_iommu_info(c);
-	uint32_t avail = 0;
-
-	cap = vfio_info_cap(info, info->cap_offset,
-			    VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL);
-	if (cap)
-		avail = cap->avail;
-	free(info);
-	return avail;
-}
-
 static int64_t slab_bytes(void)
 {
 	char line[128];
@@ -358,7 +344,7 @@ static uint64_t lookups_ms(struct __test_metadata *_metadata,
 
 TEST_F(limit, of_mappings)
 {
-	uint32_t avail = limit_avail(self->c), i;
+	uint32_t avail = vfio_dma_avail(self->c), i;
 	int64_t slab = slab_bytes();
 	uint64_t few, many, done;
 
@@ -370,7 +356,7 @@ TEST_F(limit, of_mappings)
 					  2 * MiB));
 	EXPECT_EQ(-ENOSPC, vfio_dma_map(self->c, self->mem, limit_iova(i),
 					2 * MiB));
-	EXPECT_EQ(0, limit_avail(self->c));
+	EXPECT_EQ(0, vfio_dma_avail(self->c));
 	EXPECT_EQ(self->locked + avail * 2048, vfio_locked_kb());
 	many = lookups_ms(_metadata, self, avail, 4000);
 	slab = slab_bytes() - slab;

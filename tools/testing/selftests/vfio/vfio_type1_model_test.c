@@ -639,20 +639,6 @@ STEP(detach)
 		dirty_all(m);
 }
 
-static uint32_t dma_avail(int c)
-{
-	const struct vfio_iommu_type1_info_dma_avail *cap;
-	struct vfio_iommu_type1_info *info = vfio_iommu_info(c);
-	uint32_t avail = UINT32_MAX;
-
-	cap = vfio_info_cap(info, info->cap_offset,
-			    VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL);
-	if (cap)
-		avail = cap->avail;
-	free(info);
-	return avail;
-}
-
 #define DMA_ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 
 #define EMULATED "/sys/bus/platform/devices/test_vfio_emulated.0"
@@ -751,7 +737,7 @@ TEST_F(model, agrees)
 	for (step = 0; step < steps_of_run; step++) {
 		steps[rnd(self, ARRAY_SIZE(steps))](_metadata, self, step);
 		SAME(self->locked + model_charge(m) * 4, vfio_locked_kb());
-		SAME(LIMIT - m->nr, dma_avail(self->c));
+		SAME(LIMIT - m->nr, vfio_dma_avail(self->c));
 		if (step % 64 == 0)
 			SAME(self->pinned + model_pins(m),
 			     vfio_wait_pinned(self->pinned + model_pins(m)));

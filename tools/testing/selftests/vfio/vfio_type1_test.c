@@ -57,20 +57,6 @@ static int unmap_all(int c, uint64_t *done)
 	return vfio_dma_unmap_flags(c, 0, 0, VFIO_DMA_UNMAP_FLAG_ALL, done);
 }
 
-static uint32_t dma_avail(int c)
-{
-	const struct vfio_iommu_type1_info_dma_avail *cap;
-	struct vfio_iommu_type1_info *info = vfio_iommu_info(c);
-	uint32_t avail = UINT32_MAX;
-
-	cap = vfio_info_cap(info, info->cap_offset,
-			    VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL);
-	if (cap)
-		avail = cap->avail;
-	free(info);
-	return avail;
-}
-
 TEST_F(type1, extensions)
 {
 	static const struct {
@@ -269,7 +255,7 @@ TEST_F(type1, map_arguments)
 TEST_F(type1, map_memory)
 {
 	int64_t locked = vfio_proc_status_kb(getpid(), "VmLck");
-	uint32_t avail = dma_avail(self->c);
+	uint32_t avail = vfio_dma_avail(self->c);
 	char *m = self->mem;
 	int c = self->c;
 
@@ -288,7 +274,7 @@ TEST_F(type1, map_memory)
 	EXPECT_EQ(-EFAULT, vfio_dma_map_flags(c, m, MiB, PAGE,
 					      VFIO_DMA_MAP_FLAG_READ));
 
-	EXPECT_EQ(avail, dma_avail(c));
+	EXPECT_EQ(avail, vfio_dma_avail(c));
 	EXPECT_EQ(locked, vfio_proc_status_kb(getpid(), "VmLck"));
 }
 
@@ -382,18 +368,18 @@ TEST_F(type1, entry_limit)
 	struct vfio_dev d;
 	int i;
 
-	EXPECT_EQ(65535, dma_avail(self->c));
+	EXPECT_EQ(65535, vfio_dma_avail(self->c));
 	ASSERT_EQ(0, vfio_sysfs_read(DMA_ENTRY_LIMIT, saved, sizeof(saved)));
 	snprintf(want, sizeof(want), "3");
 	ASSERT_EQ(0, vfio_sysfs_write(DMA_ENTRY_LIMIT, want));
 	/* It is the limit of containers to come. */
-	EXPECT_EQ(65535, dma_avail(self->c));
+	EXPECT_EQ(65535, vfio_dma_avail(self->c));
 	vfio_dev_close(&self->d);
 	ASSERT_EQ(0, vfio_dev_open(&d, VFIO_EDU, variant->type));
 	ASSERT_EQ(0, vfio_sysfs_write(DMA_ENTRY_LIMIT, saved));
 
 	for (i = 0; i < 3; i++) {
-		EXPECT_EQ(3 - i, dma_avail(d.container));
+		EXPECT_EQ(3 - i, vfio_dma_avail(d.container));
 		ASSERT_EQ(0, vfio_dma_map(d.container, self->mem,
 					  i * PAGE, PAGE));
 	}
@@ -402,7 +388,7 @@ TEST_F(type1, entry_limit)
 	EXPECT_EQ(-EINVAL, vfio_dma_map(d.container, self->mem, 1, PAGE));
 	EXPECT_EQ(-ENOSPC, vfio_dma_map(d.container, self->mem, -PAGE, PAGE));
 	EXPECT_EQ(0, vfio_dma_unmap(d.container, 0, PAGE));
-	EXPECT_EQ(1, dma_avail(d.container));
+	EXPECT_EQ(1, vfio_dma_avail(d.container));
 	EXPECT_EQ(0, vfio_dma_map(d.container, self->mem, MiB, PAGE));
 	vfio_dev_close(&d);
 }
@@ -454,7 +440,7 @@ TEST_F(type1, update_vaddr)
 /* A second group finds the mappings; the last one takes them along. */
 TEST_F(type1, groups_come_and_go)
 {
-	uint32_t avail = dma_avail(self->c);
+	uint32_t avail = vfio_dma_avail(self->c);
 	struct vfio_dev d2;
 	uint64_t done;
 	int c = self->c;
@@ -467,7 +453,7 @@ TEST_F(type1, groups_come_and_go)
 		EXPECT_EQ(0, unmap_size(c, MiB, MiB, &done));
 		EXPECT_EQ(MiB, done);
 		vfio_dev_close(&d2);
-		EXPECT_EQ(avail - 1, dma_avail(c));
+		EXPECT_EQ(avail - 1, vfio_dma_avail(c));
 		EXPECT_EQ(0, unmap_size(c, 2 * MiB, MiB, &done));
 		EXPECT_EQ(MiB, done);
 	}

@@ -70,6 +70,21 @@ struct vfio_iommu_type1_info *vfio_iommu_info(int container)
 	return info;
 }
 
+/* How many more mappings the container takes; UINT32_MAX if it does not tell. */
+uint32_t vfio_dma_avail(int container)
+{
+	const struct vfio_iommu_type1_info_dma_avail *cap;
+	struct vfio_iommu_type1_info *info = vfio_iommu_info(container);
+	uint32_t avail = UINT32_MAX;
+
+	cap = vfio_info_cap(info, info->cap_offset,
+			    VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL);
+	if (cap)
+		avail = cap->avail;
+	free(info);
+	return avail;
+}
+
 int vfio_dirty_tracking(int container, bool on)
 {
 	struct vfio_iommu_type1_dirty_bitmap dirty = {

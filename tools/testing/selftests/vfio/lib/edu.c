@@ -24,6 +24,23 @@ int edu_dma(const struct vfio_dev *d, uint64_t iova, uint64_t len,
 	return cmd & EDU_CMD_START ? -ETIMEDOUT : 0;
 }
 
+int edu_dma_mapped(void *regs, uint64_t iova, uint64_t len, bool to_memory)
+{
+	int i;
+
+	vfio_mmio_write64(regs + EDU_DMA_SRC, to_memory ? EDU_BUF : iova);
+	vfio_mmio_write64(regs + EDU_DMA_DST, to_memory ? iova : EDU_BUF);
+	vfio_mmio_write64(regs + EDU_DMA_COUNT, len);
+	vfio_mmio_write64(regs + EDU_DMA_CMD, EDU_CMD_START |
+			  (to_memory ? EDU_CMD_TO_RAM : 0));
+	for (i = 0; i < 500; i++) {
+		if (!(vfio_mmio_read32(regs + EDU_DMA_CMD) & EDU_CMD_START))
+			return 0;
+		usleep(5000);
+	}
+	return -ETIMEDOUT;
+}
+
 int edu_copy(const struct vfio_dev *d, uint64_t from, uint64_t to)
 {
 	int ret = edu_dma(d, from, 64, false);

@@ -33,6 +33,9 @@
 int edu_dma(const struct vfio_dev *d, uint64_t iova, uint64_t len,
 	    bool to_memory);
 
+/* The same by registers that are mapped, at @regs. */
+int edu_dma_mapped(void *regs, uint64_t iova, uint64_t len, bool to_memory);
+
 /* Carry 64 bytes at @from to @to through the device. */
 int edu_copy(const struct vfio_dev *d, uint64_t from, uint64_t to);
 

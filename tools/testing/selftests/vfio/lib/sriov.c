@@ -10,21 +10,6 @@
 /* Long enough for a UUID and what introduces it, too. */
 #define NAME_LEN (VFIO_BDF_LEN + 128)
 
-/* The address of the device that a link in @bdf's directory leads to. */
-int vfio_pci_link(const char *bdf, const char *attr, char *to)
-{
-	char path[128], target[256];
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", bdf, attr);
-	n = readlink(path, target, sizeof(target) - 1);
-	if (n < 0)
-		return -errno;
-	target[n] = '\0';
-	snprintf(to, VFIO_BDF_LEN, "%.39s", strrchr(target, '/') + 1);
-	return 0;
-}
-
 bool vfio_pci_is_there(const char *bdf)
 {
 	char ignored[VFIO_BDF_LEN];
@@ -74,8 +59,9 @@ int vfio_sriov_make(const char *pf, char vf[][VFIO_BDF_LEN])
 	int ret = vfio_sriov_set(pf, 2);
 
 	if (!ret)
-		ret = vfio_pci_link(pf, "virtfn0", vf[0]);
-	return ret ? ret : vfio_pci_link(pf, "virtfn1", vf[1]);
+		ret = vfio_pci_link(pf, "virtfn0", vf[0], VFIO_BDF_LEN);
+	return ret ? ret : vfio_pci_link(pf, "virtfn1", vf[1],
+					       VFIO_BDF_LEN);
 }
 
 /* Group and container of @bdf, without its device. */

@@ -141,7 +141,8 @@ int vfio_pci_resolve(const char *id, char *bdf)
 	return vfio_pci_find(vendor, device, nth, bdf);
 }
 
-static int link_name(const char *bdf, const char *attr, char *name, size_t len)
+/* The last part of what a link in the device's directory leads to. */
+int vfio_pci_link(const char *bdf, const char *attr, char *name, size_t len)
 {
 	char path[PATH_MAX], target[PATH_MAX];
 	ssize_t n;
@@ -161,14 +162,14 @@ int vfio_pci_group(const char *bdf)
 	char name[NAME_MAX];
 	int ret;
 
-	ret = link_name(bdf, "iommu_group", name, sizeof(name));
+	ret = vfio_pci_link(bdf, "iommu_group", name, sizeof(name));
 	return ret ? ret : atoi(name);
 }
 
 /* The name of the driver bound to the device; -ENOENT when there is none. */
 int vfio_pci_driver(const char *bdf, char *name, size_t len)
 {
-	return link_name(bdf, "driver", name, len);
+	return vfio_pci_link(bdf, "driver", name, len);
 }
 
 /* All devices of the group that @bdf is in, itself included. */

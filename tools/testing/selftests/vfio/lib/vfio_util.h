@@ -57,6 +57,7 @@ int vfio_pci_find(uint16_t vendor, uint16_t device, unsigned int nth,
 		  char *bdf);
 int vfio_pci_resolve(const char *id, char *bdf);
 int vfio_pci_group(const char *bdf);
+int vfio_pci_link(const char *bdf, const char *attr, char *name, size_t len);
 int vfio_pci_driver(const char *bdf, char *name, size_t len);
 int vfio_pci_group_peers(const char *bdf, char peers[][VFIO_BDF_LEN],
 			 int max);
@@ -156,6 +157,7 @@ int vfio_dma_unmap_flags(int container, uint64_t iova, uint64_t size,
 			 uint32_t flags, uint64_t *unmapped);
 int vfio_dma_unmap(int container, uint64_t iova, uint64_t size);
 struct vfio_iommu_type1_info *vfio_iommu_info(int container);
+uint32_t vfio_dma_avail(int container);
 int vfio_dirty_tracking(int container, bool on);
 int vfio_dirty_get(int container, uint64_t iova, uint64_t size, uint64_t *bits);
 int vfio_dirty_unmap(int container, uint64_t iova, uint64_t size,
