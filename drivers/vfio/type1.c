@@ -246,12 +246,20 @@ static const struct vfio_iommu_driver_ops type1_ops = {
 
 static int __init type1_init(void)
 {
-	return vfio_register_iommu_driver(&type1_ops);
+	int ret = type1_dma_init();
+
+	if (ret)
+		return ret;
+	ret = vfio_register_iommu_driver(&type1_ops);
+	if (ret)
+		type1_dma_exit();
+	return ret;
 }
 
 static void __exit type1_exit(void)
 {
 	vfio_unregister_iommu_driver(&type1_ops);
+	type1_dma_exit();
 }
 
 module_init(type1_init);

@@ -301,6 +301,8 @@ void type1_domain_unlist(struct type1_iommu *iommu,
 			 struct type1_domain *domain);
 
 /* type1_dma.c: the tree of mappings, map and unmap */
+int type1_dma_init(void);
+void type1_dma_exit(void);
 struct type1_dma *type1_dma_first(struct type1_iommu *iommu,
 				  unsigned long first, unsigned long last);
 struct type1_dma *type1_dma_each(struct type1_iommu *iommu,

@@ -134,13 +134,27 @@ static void type1_dma_insert(struct type1_iommu *iommu, struct type1_dma *new)
 	rb_insert_color(&new->node, &iommu->dmas);
 }
 
+/* There may be a hundred thousand, and kmalloc() would round up by a quarter. */
+static struct kmem_cache *type1_dma_cache;
+
+int __init type1_dma_init(void)
+{
+	type1_dma_cache = KMEM_CACHE(type1_dma, SLAB_ACCOUNT);
+	return type1_dma_cache ? 0 : -ENOMEM;
+}
+
+void type1_dma_exit(void)
+{
+	kmem_cache_destroy(type1_dma_cache);
+}
+
 static struct type1_dma *type1_dma_alloc(unsigned long iova,
 					 unsigned long last,
 					 unsigned long vaddr, int prot)
 {
 	struct type1_dma *dma;
 
-	dma = kzalloc(sizeof(*dma), GFP_KERNEL_ACCOUNT);
+	dma = kmem_cache_zalloc(type1_dma_cache, GFP_KERNEL_ACCOUNT);
 	if (!dma)
 		return NULL;
 
@@ -163,7 +177,7 @@ static void type1_dma_free(struct type1_dma *dma)
 	mmdrop(dma->mm);
 	put_task_struct(dma->task);
 	kvfree(dma->dirty);
-	kfree(dma);
+	kmem_cache_free(type1_dma_cache, dma);
 }
 
 /* A busy mapping without pages settles by not being there any more. */

@@ -8,12 +8,20 @@
 
 #include "type1.h"
 
-/* A mapping of one or a few runs, most often a large page, stays small. */
-#define TYPE1_FIRST_CHUNK	64
+/*
+ * A mapping of one run, most often a large page, stays small, and one of a few
+ * does not become much larger.
+ */
+static size_t type1_next_chunk_bytes(const struct type1_dma *dma)
+{
+	if (list_empty(&dma->chunks))
+		return offsetof(struct type1_chunk, runs[1]);
+	return list_is_singular(&dma->chunks) ? 256 : PAGE_SIZE;
+}
 
 static struct type1_chunk *type1_chunk_add(struct type1_dma *dma)
 {
-	size_t bytes = list_empty(&dma->chunks) ? TYPE1_FIRST_CHUNK : PAGE_SIZE;
+	size_t bytes = type1_next_chunk_bytes(dma);
 	struct type1_chunk *chunk;
 
 	chunk = kmalloc(bytes, GFP_KERNEL_ACCOUNT);
