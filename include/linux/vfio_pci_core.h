@@ -30,6 +30,7 @@
 #define VFIO_PCI_INDEX_TO_OFFSET(index)	((u64)(index) << VFIO_PCI_OFFSET_SHIFT)
 
 struct perm_bits;
+struct vfio_pci_bar_parts;
 struct vfio_pci_core_device;
 struct vfio_pci_region;
 struct vfio_pci_vf_token;
@@ -89,7 +90,7 @@ struct vfio_pci_region {
  * struct vfio_pci_core_device - a PCI function that user space may drive
  * @vdev: what the core sees; first, for vfio_alloc_device()
  * @pdev: the function
- * @barmap: BARs mapped into the kernel, filled by
+ * @barmap: BARs mapped into the kernel; for drivers filled by
  *	vfio_pci_core_setup_barmap() and kept until the last close
  * @bar_mmap_supported: BARs that mmap() takes
  * @virq_disabled: the user set DisINTx; under @irqlock
@@ -146,6 +147,9 @@ struct vfio_pci_region {
  * @dmabufs: parts of BARs that were exported, see dmabuf.c
  * @io_buffer: spare buffer for read() and write(), exchanged atomically
  * @barmap_lock: see at the field
+ * @bar_parts: BARs of several memory types, see barmap.c
+ * @bars_claimed: by number: we have it; under @barmap_lock
+ * @bars_lent: the driver has its address; likewise
  */
 struct vfio_pci_core_device {
 	struct vfio_device		vdev;
@@ -209,7 +213,10 @@ struct vfio_pci_core_device {
 	struct list_head		peers;
 	struct list_head		dmabufs;
 	void				*io_buffer;
-	struct mutex			barmap_lock;	/* filling of barmap[] */
+	struct mutex			barmap_lock;	/* what is mapped how */
+	struct vfio_pci_bar_parts	*bar_parts[PCI_STD_NUM_BARS];
+	u8				bars_claimed;
+	u8				bars_lent;
 };
 
 /**

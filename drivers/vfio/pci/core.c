@@ -387,7 +387,8 @@ static ssize_t vfio_pci_region_rw(struct vfio_pci_core_device *vdev,
 			return -EINVAL;
 		fallthrough;
 	case VFIO_PCI_BAR0_REGION_INDEX ... VFIO_PCI_BAR5_REGION_INDEX:
-		return vfio_pci_bar_rw(vdev, buf, count, ppos, iswrite);
+		return vfio_pci_bar_rw(vdev, index, U64_MAX, buf, count, ppos,
+				       iswrite);
 	case VFIO_PCI_VGA_REGION_INDEX:
 		return vfio_pci_vga_rw(vdev, buf, count, ppos, iswrite);
 	default:

@@ -784,7 +784,7 @@ int vfio_pci_feature_dma_buf(struct vfio_pci_core_device *vdev, u32 flags,
 		return PTR_ERR(d);
 
 	/* The region has to be ours before anyone sees it. */
-	ret = vfio_pci_core_setup_barmap(vdev, bar);
+	ret = vfio_pci_bar_setup(vdev, bar);
 	if (ret) {
 		vfio_pci_dmabuf_free(d);
 		return ret;

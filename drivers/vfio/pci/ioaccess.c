@@ -12,6 +12,7 @@
  * places: a value is not converted between the device and the buffer.
  */
 #include <linux/align.h>
+#include <linux/io.h>
 #include <linux/minmax.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
@@ -251,13 +252,53 @@ fault:
 }
 
 /*
+ * Where a user's data comes from or goes to: what is mapped at @io, or else a
+ * BAR, wherever it is mapped at the time of each access.
+ */
+struct vfio_pci_io_place {
+	void __iomem *io;
+	int bar;
+	bool gated;		/* it is memory behind the gate */
+	size_t max_width;
+};
+
+/* With the lock held, if the place is gated. */
+static int vfio_pci_io_move(struct vfio_pci_core_device *vdev,
+			    const struct vfio_pci_io_place *place, void *buf,
+			    loff_t off, size_t count, bool iswrite)
+{
+	void __iomem *io = place->io + off;
+	bool wc = false;
+
+	if (!place->io)
+		io = vfio_pci_bar_io(vdev, place->bar, off, &wc);
+	if (!io)
+		return -ENOMEM;
+
+	if (place->gated && iswrite)
+		vfio_pci_mem_write(io, buf, off, count, place->max_width);
+	else if (place->gated)
+		vfio_pci_mem_read(io, buf, off, count, place->max_width);
+	else if (iswrite)
+		vfio_pci_any_write(io, buf, off, count, place->max_width);
+	else
+		vfio_pci_any_read(io, buf, off, count, place->max_width);
+
+	if (iswrite && wc) {
+		/* It has left the CPU when the user, or a closer, goes on. */
+		wmb();
+	}
+	return 0;
+}
+
+/*
  * One piece that touches nothing excluded, through the kernel buffer @buf,
  * which is aligned as @off is.
  */
-static int vfio_pci_io_piece(struct vfio_pci_core_device *vdev, bool test_mem,
-			     void __iomem *io, void *buf, char __user *user,
-			     loff_t off, size_t count, bool iswrite,
-			     size_t max_width)
+static int vfio_pci_io_piece(struct vfio_pci_core_device *vdev,
+			     const struct vfio_pci_io_place *place, void *buf,
+			     char __user *user, loff_t off, size_t count,
+			     bool iswrite)
 {
 	int ret;
 
@@ -267,21 +308,15 @@ static int vfio_pci_io_piece(struct vfio_pci_core_device *vdev, bool test_mem,
 			return ret;
 	}
 
-	ret = vfio_pci_io_begin(vdev, test_mem);
+	ret = vfio_pci_io_begin(vdev, place->gated);
 	if (ret)
 		return ret;
+	ret = vfio_pci_io_move(vdev, place, buf, off, count, iswrite);
+	vfio_pci_io_end(vdev, place->gated);
+	if (ret || iswrite)
+		return ret;
 
-	if (test_mem && iswrite)
-		vfio_pci_mem_write(io + off, buf, off, count, max_width);
-	else if (test_mem)
-		vfio_pci_mem_read(io + off, buf, off, count, max_width);
-	else if (iswrite)
-		vfio_pci_any_write(io + off, buf, off, count, max_width);
-	else
-		vfio_pci_any_read(io + off, buf, off, count, max_width);
-	vfio_pci_io_end(vdev, test_mem);
-
-	return iswrite ? 0 : vfio_pci_put_user(user, buf, count);
+	return vfio_pci_put_user(user, buf, count);
 }
 
 /* The excluded range reads as all ones and ignores writes. */
@@ -315,6 +350,50 @@ static void vfio_pci_io_buffer_put(struct vfio_pci_core_device *vdev,
 	kfree(xchg(&vdev->io_buffer, buffer));
 }
 
+static ssize_t vfio_pci_io_rw(struct vfio_pci_core_device *vdev,
+			      const struct vfio_pci_io_place *place,
+			      char __user *buf, loff_t off, size_t count,
+			      size_t x_start, size_t x_end, bool iswrite)
+{
+	u64 small[IO_SMALL / sizeof(u64)];
+	size_t size = sizeof(small);
+	void *buffer = small;
+	size_t done = 0;
+	ssize_t ret = 0;
+
+	if (count > size) {
+		size = IO_CHUNK;
+		buffer = vfio_pci_io_buffer_get(vdev);
+		if (!buffer)
+			return -ENOMEM;
+	}
+
+	while (done < count) {
+		size_t at = off & (size - 1);
+		size_t part = min(count - done, size - at);
+
+		if (off >= x_start && off < x_end) {
+			part = min_t(size_t, count - done, x_end - off);
+			ret = vfio_pci_io_excluded(buf + done, part, iswrite);
+		} else {
+			if (off < x_start)
+				part = min_t(size_t, part, x_start - off);
+			ret = vfio_pci_io_piece(vdev, place, buffer + at,
+						buf + done, off, part,
+						iswrite);
+		}
+		if (ret)
+			break;
+
+		done += part;
+		off += part;
+	}
+
+	if (buffer != small)
+		vfio_pci_io_buffer_put(vdev, buffer);
+	return ret ?: done;
+}
+
 /**
  * vfio_pci_core_do_io_rw - read or write device memory or ports for a user
  * @vdev: the device
@@ -339,45 +418,46 @@ ssize_t vfio_pci_core_do_io_rw(struct vfio_pci_core_device *vdev, bool test_mem,
 			       size_t x_end, bool iswrite,
 			       enum vfio_pci_io_width max_width)
 {
-	u64 small[IO_SMALL / sizeof(u64)];
-	size_t size = sizeof(small);
-	void *buffer = small;
-	size_t done = 0;
-	ssize_t ret = 0;
+	const struct vfio_pci_io_place place = {
+		.io = io,
+		.gated = test_mem,
+		.max_width = max_width,
+	};
 
-	if (count > size) {
-		size = IO_CHUNK;
-		buffer = vfio_pci_io_buffer_get(vdev);
-		if (!buffer)
-			return -ENOMEM;
-	}
-
-	while (done < count) {
-		size_t place = off & (size - 1);
-		size_t part = min(count - done, size - place);
-
-		if (off >= x_start && off < x_end) {
-			part = min_t(size_t, count - done, x_end - off);
-			ret = vfio_pci_io_excluded(buf + done, part, iswrite);
-		} else {
-			if (off < x_start)
-				part = min_t(size_t, part, x_start - off);
-			ret = vfio_pci_io_piece(vdev, test_mem, io,
-						buffer + place, buf + done,
-						off, part, iswrite, max_width);
-		}
-		if (ret)
-			break;
-
-		done += part;
-		off += part;
-	}
-
-	if (buffer != small)
-		vfio_pci_io_buffer_put(vdev, buffer);
-	return ret ?: done;
+	return vfio_pci_io_rw(vdev, &place, buf, off, count, x_start, x_end,
+			      iswrite);
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_do_io_rw);
+
+/**
+ * vfio_pci_bar_io_rw - the same for a BAR that this driver has mapped
+ * @vdev: the device
+ * @bar: number of the BAR; vfio_pci_bar_setup() succeeded
+ * @buf: the user's buffer
+ * @off: offset in the BAR
+ * @count: bytes to move, inside the BAR
+ * @x_start: first byte of a range that must not be touched
+ * @x_end: the byte behind that range
+ * @iswrite: from the user to the device
+ *
+ * The BAR's division may change meanwhile, see barmap.c.
+ *
+ * Return: as vfio_pci_core_do_io_rw().
+ * Context: likewise.
+ */
+ssize_t vfio_pci_bar_io_rw(struct vfio_pci_core_device *vdev, int bar,
+			   char __user *buf, loff_t off, size_t count,
+			   size_t x_start, size_t x_end, bool iswrite)
+{
+	const struct vfio_pci_io_place place = {
+		.bar = bar,
+		.gated = pci_resource_flags(vdev->pdev, bar) & IORESOURCE_MEM,
+		.max_width = VFIO_PCI_IO_WIDTH_8,
+	};
+
+	return vfio_pci_io_rw(vdev, &place, buf, off, count, x_start, x_end,
+			      iswrite);
+}
 
 /**
  * vfio_pci_core_range_intersect_range - where two ranges overlap

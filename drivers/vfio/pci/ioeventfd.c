@@ -32,7 +32,6 @@
  * @count: width in bytes
  * @pos: where, in the BAR
  * @data: what
- * @addr: where, in the mapped BAR
  * @gated: the BAR is memory, not I/O ports
  */
 struct vfio_pci_ioeventfd {
@@ -43,7 +42,6 @@ struct vfio_pci_ioeventfd {
 	int count;
 	u64 pos;
 	u64 data;
-	void __iomem *addr;
 	bool gated;
 };
 
@@ -51,6 +49,8 @@ struct vfio_pci_ioeventfd {
 static void vfio_pci_ioeventfd_write(struct vfio_pci_ioeventfd *io)
 {
 	struct vfio_pci_core_device *vdev = io->vdev;
+	void __iomem *addr;
+	bool wc;
 
 	if (io->gated && !vfio_pci_gate_is_open(vdev)) {
 		pci_notice_ratelimited(vdev->pdev,
@@ -59,19 +59,31 @@ static void vfio_pci_ioeventfd_write(struct vfio_pci_ioeventfd *io)
 		return;
 	}
 
+	addr = vfio_pci_bar_io(vdev, io->bar, io->pos, &wc);
+	if (!addr) {
+		pci_notice_ratelimited(vdev->pdev,
+				       "ioeventfd write to BAR %u+%#llx dropped: it is not mapped\n",
+				       io->bar, io->pos);
+		return;
+	}
+
 	switch (io->count) {
 	case 1:
-		vfio_pci_core_iowrite8(vdev, false, io->data, io->addr);
+		vfio_pci_core_iowrite8(vdev, false, io->data, addr);
 		break;
 	case 2:
-		vfio_pci_core_iowrite16(vdev, false, io->data, io->addr);
+		vfio_pci_core_iowrite16(vdev, false, io->data, addr);
 		break;
 	case 4:
-		vfio_pci_core_iowrite32(vdev, false, io->data, io->addr);
+		vfio_pci_core_iowrite32(vdev, false, io->data, addr);
 		break;
 	case 8:
-		vfio_pci_core_iowrite64(vdev, false, io->data, io->addr);
+		vfio_pci_core_iowrite64(vdev, false, io->data, addr);
 		break;
+	}
+	if (wc) {
+		/* It rings now, and not when there is more to write. */
+		wmb();
 	}
 }
 
@@ -137,7 +149,7 @@ static int vfio_pci_ioeventfd_add(struct vfio_pci_core_device *vdev,
 		return -ENOSPC;
 	}
 
-	ret = vfio_pci_core_setup_barmap(vdev, bar);
+	ret = vfio_pci_bar_setup(vdev, bar);
 	if (ret)
 		return ret;
 
@@ -146,7 +158,6 @@ static int vfio_pci_ioeventfd_add(struct vfio_pci_core_device *vdev,
 		return -ENOMEM;
 
 	io->vdev = vdev;
-	io->addr = vdev->barmap[bar] + pos;
 	io->data = data;
 	io->pos = pos;
 	io->bar = bar;

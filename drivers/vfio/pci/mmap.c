@@ -265,7 +265,7 @@ static int vfio_pci_mmap_bar(struct vfio_pci_core_device *vdev,
 		return -EINVAL;
 
 	/* The region has to be ours before anyone sees it. */
-	ret = vfio_pci_core_setup_barmap(vdev, bar);
+	ret = vfio_pci_bar_setup(vdev, bar);
 	if (ret)
 		return ret;
 

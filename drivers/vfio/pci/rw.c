@@ -11,62 +11,6 @@
 
 #include "vfio_pci_priv.h"
 
-/**
- * vfio_pci_core_setup_barmap - claim a BAR and map it for the kernel
- * @vdev: the device
- * @bar: number of the BAR
- *
- * For drivers that touch vdev->barmap[]; done once, undone at last close.
- *
- * Return: 0, -EBUSY where someone else has the BAR, -ENOMEM.
- * Context: may sleep; mmap_lock may be held.
- */
-int vfio_pci_core_setup_barmap(struct vfio_pci_core_device *vdev, int bar)
-{
-	struct pci_dev *pdev = vdev->pdev;
-	void __iomem *io;
-	int ret = 0;
-
-	/* Pairs with the release below: who sees it has the region, too. */
-	if (smp_load_acquire(&vdev->barmap[bar]))
-		return 0;
-
-	mutex_lock(&vdev->barmap_lock);
-	if (vdev->barmap[bar])
-		goto unlock;
-
-	ret = pci_request_selected_regions(pdev, BIT(bar), "vfio");
-	if (ret)
-		goto unlock;
-
-	io = pci_iomap(pdev, bar, 0);
-	if (!io) {
-		pci_release_selected_regions(pdev, BIT(bar));
-		ret = -ENOMEM;
-		goto unlock;
-	}
-	/* Pairs with the acquire above. */
-	smp_store_release(&vdev->barmap[bar], io);
-unlock:
-	mutex_unlock(&vdev->barmap_lock);
-	return ret;
-}
-EXPORT_SYMBOL_GPL(vfio_pci_core_setup_barmap);
-
-/* Last close: nobody can be in setup_barmap or use what it made. */
-void vfio_pci_barmaps_release(struct vfio_pci_core_device *vdev)
-{
-	int bar;
-
-	for (bar = 0; bar < PCI_STD_NUM_BARS; bar++) {
-		if (!vdev->barmap[bar])
-			continue;
-		pci_iounmap(vdev->pdev, vdev->barmap[bar]);
-		pci_release_selected_regions(vdev->pdev, BIT(bar));
-		vdev->barmap[bar] = NULL;
-	}
-}
-
 /*
  * Bytes of the ROM region: the ROM BAR's, or the size of the copy that the
  * firmware left of a primary VGA device's ROM at 0xc0000.
@@ -108,6 +52,8 @@ static ssize_t vfio_pci_rom_read(struct vfio_pci_core_device *vdev,
 /**
  * vfio_pci_bar_rw - read or write a BAR, read the ROM
  * @vdev: the device
+ * @index: region index of the BAR or ROM
+ * @limit: offset in it from which on nothing is to be seen
  * @buf: the user's buffer
  * @count: bytes wanted
  * @ppos: place in the device file, advanced by what was done
@@ -117,13 +63,12 @@ static ssize_t vfio_pci_rom_read(struct vfio_pci_core_device *vdev,
  * has no memory at @ppos, -EIO where the gate is closed, or what
  * vfio_pci_core_do_io_rw() returns.
  */
-ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, char __user *buf,
-			size_t count, loff_t *ppos, bool iswrite)
+ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, unsigned int index,
+			u64 limit, char __user *buf, size_t count, loff_t *ppos,
+			bool iswrite)
 {
-	unsigned int index = VFIO_PCI_OFFSET_TO_INDEX(*ppos);
 	unsigned int bar = array_index_nospec(index, PCI_ROM_RESOURCE + 1);
 	loff_t pos = *ppos & VFIO_PCI_OFFSET_MASK;
-	struct resource *res = &vdev->pdev->resource[bar];
 	size_t x_start = 0, x_end = 0;
 	resource_size_t end;
 	ssize_t ret;
@@ -132,7 +77,8 @@ ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 		end = vfio_pci_rom_size(vdev);
 	else
 		end = pci_resource_start(vdev->pdev, bar) ?
-		      resource_size(res) : 0;
+		      pci_resource_len(vdev->pdev, bar) : 0;
+	end = min_t(u64, end, limit);
 	if (pos >= end)
 		return -EINVAL;
 	count = min_t(u64, count, end - pos);
@@ -140,17 +86,15 @@ ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 	if (bar == PCI_ROM_RESOURCE) {
 		ret = vfio_pci_rom_read(vdev, buf, pos, count, end);
 	} else {
-		ret = vfio_pci_core_setup_barmap(vdev, bar);
+		ret = vfio_pci_bar_setup(vdev, bar);
 		if (ret)
 			return ret;
 		if (bar == vdev->msix_bar) {
 			x_start = vdev->msix_offset;
 			x_end = vdev->msix_offset + vdev->msix_size;
 		}
-		ret = vfio_pci_core_do_io_rw(vdev, res->flags & IORESOURCE_MEM,
-					     vdev->barmap[bar], buf, pos,
-					     count, x_start, x_end, iswrite,
-					     VFIO_PCI_IO_WIDTH_8);
+		ret = vfio_pci_bar_io_rw(vdev, bar, buf, pos, count, x_start,
+					 x_end, iswrite);
 	}
 	if (ret >= 0)
 		*ppos += ret;

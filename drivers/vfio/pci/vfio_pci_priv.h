@@ -61,6 +61,44 @@ void vfio_pci_mmap_release(struct vfio_pci_core_device *vdev);
 void vfio_pci_zap_bars(struct vfio_pci_core_device *vdev);
 extern const struct vm_operations_struct vfio_pci_mmap_ops;
 
+/* barmap.c: BARs claimed, mapped for the kernel, and of several types */
+
+/* Part of a BAR, whole pages, of one memory type. */
+struct vfio_pci_bar_part {
+	u64		start;
+	u64		end;
+	void __iomem	*io;
+	bool		wc;		/* write-combined, or uncached */
+};
+
+struct vfio_pci_bar_parts {
+	unsigned int			nr;	/* at least 1 */
+	struct vfio_pci_bar_part	part[] __counted_by(nr);
+};
+
+int vfio_pci_bar_setup(struct vfio_pci_core_device *vdev, int bar);
+int vfio_pci_bar_divide(struct vfio_pci_core_device *vdev, int bar,
+			struct vfio_pci_bar_parts *parts);
+void __iomem *vfio_pci_bar_part_io(struct vfio_pci_core_device *vdev, int bar,
+				   u64 pos, bool *wc);
+void vfio_pci_bar_extent(struct vfio_pci_core_device *vdev, int bar, u64 pos,
+			 u64 *start, u64 *end);
+void vfio_pci_barmaps_release(struct vfio_pci_core_device *vdev);
+
+/*
+ * Where the kernel reaches a place in a BAR that vfio_pci_bar_setup() has set up:
+ * see vfio_pci_bar_part_io(). If the BAR is memory, memory_lock is held.
+ */
+static inline void __iomem *
+vfio_pci_bar_io(struct vfio_pci_core_device *vdev, int bar, u64 pos, bool *wc)
+{
+	if (vdev->bar_parts[bar])
+		return vfio_pci_bar_part_io(vdev, bar, pos, wc);
+
+	*wc = false;
+	return vdev->barmap[bar] ? vdev->barmap[bar] + pos : NULL;
+}
+
 /* peer.c */
 extern struct vfio_peer_host vfio_pci_peer_host;
 void vfio_pci_peers_unmap(struct vfio_pci_core_device *vdev);
@@ -131,13 +169,18 @@ vfio_pci_find_region(struct vfio_pci_core_device *vdev, unsigned long index);
 void vfio_pci_regions_release(struct vfio_pci_core_device *vdev);
 
 /* rw.c: BARs, ROM, VGA */
-ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, char __user *buf,
-			size_t count, loff_t *ppos, bool iswrite);
+ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, unsigned int index,
+			u64 limit, char __user *buf, size_t count, loff_t *ppos,
+			bool iswrite);
 ssize_t vfio_pci_vga_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 			size_t count, loff_t *ppos, bool iswrite);
 
-void vfio_pci_barmaps_release(struct vfio_pci_core_device *vdev);
 resource_size_t vfio_pci_rom_size(struct vfio_pci_core_device *vdev);
+
+/* ioaccess.c */
+ssize_t vfio_pci_bar_io_rw(struct vfio_pci_core_device *vdev, int bar,
+			   char __user *buf, loff_t off, size_t count,
+			   size_t x_start, size_t x_end, bool iswrite);
 
 /* enable.c: module parameters */
 bool vfio_pci_vga_disabled(void);
