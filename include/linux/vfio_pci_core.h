@@ -30,6 +30,7 @@
 #define VFIO_PCI_INDEX_TO_OFFSET(index)	((u64)(index) << VFIO_PCI_OFFSET_SHIFT)
 
 struct perm_bits;
+struct vfio_pci_alias;
 struct vfio_pci_bar_parts;
 struct vfio_pci_core_device;
 struct vfio_pci_region;
@@ -150,6 +151,9 @@ struct vfio_pci_region {
  * @bar_parts: BARs of several memory types, see barmap.c
  * @bars_claimed: by number: we have it; under @barmap_lock
  * @bars_lent: the driver has its address; likewise
+ * @alias_lock: see at the field
+ * @aliases: regions that show a part of a BAR, see wc.c
+ * @nr_aliases: how many there are
  */
 struct vfio_pci_core_device {
 	struct vfio_device		vdev;
@@ -217,6 +221,9 @@ struct vfio_pci_core_device {
 	struct vfio_pci_bar_parts	*bar_parts[PCI_STD_NUM_BARS];
 	u8				bars_claimed;
 	u8				bars_lent;
+	struct mutex			alias_lock;	/* making aliases */
+	struct vfio_pci_alias		*aliases;
+	unsigned int			nr_aliases;
 };
 
 /**

@@ -93,6 +93,7 @@ int vfio_pci_core_init_dev(struct vfio_device *core_vdev)
 	mutex_init(&vdev->igate);
 	mutex_init(&vdev->ioeventfds_lock);
 	mutex_init(&vdev->barmap_lock);
+	mutex_init(&vdev->alias_lock);
 	spin_lock_init(&vdev->irqlock);
 	vfio_pci_gate_init(vdev);
 	INIT_LIST_HEAD(&vdev->dummy_resources_list);
@@ -118,6 +119,7 @@ void vfio_pci_core_release_dev(struct vfio_device *core_vdev)
 	mutex_destroy(&vdev->igate);
 	mutex_destroy(&vdev->ioeventfds_lock);
 	mutex_destroy(&vdev->barmap_lock);
+	mutex_destroy(&vdev->alias_lock);
 	kfree(vdev->pm_save);
 	kfree(vdev->io_buffer);
 }
@@ -366,6 +368,8 @@ int vfio_pci_core_ioctl_feature(struct vfio_device *device, u32 flags,
 		return vfio_pci_feature_vf_token(vdev, flags, arg, argsz);
 	case VFIO_DEVICE_FEATURE_DMA_BUF:
 		return vfio_pci_feature_dma_buf(vdev, flags, arg, argsz);
+	case VFIO_DEVICE_FEATURE_PCI_ALIAS:
+		return vfio_pci_feature_alias(vdev, flags, arg, argsz);
 	default:
 		return -ENOTTY;
 	}
@@ -377,6 +381,7 @@ static ssize_t vfio_pci_region_rw(struct vfio_pci_core_device *vdev,
 				  bool iswrite)
 {
 	u64 index = VFIO_PCI_OFFSET_TO_INDEX(*ppos);
+	const struct vfio_pci_alias *alias;
 	struct vfio_pci_region *region;
 
 	switch (index) {
@@ -392,6 +397,10 @@ static ssize_t vfio_pci_region_rw(struct vfio_pci_core_device *vdev,
 	case VFIO_PCI_VGA_REGION_INDEX:
 		return vfio_pci_vga_rw(vdev, buf, count, ppos, iswrite);
 	default:
+		alias = vfio_pci_find_alias(vdev, index);
+		if (alias && (*ppos & VFIO_PCI_OFFSET_MASK) >= alias->start)
+			return vfio_pci_bar_rw(vdev, alias->bar, alias->end,
+					       buf, count, ppos, iswrite);
 		region = vfio_pci_find_region(vdev, index);
 		if (!region)
 			return -EINVAL;
@@ -409,7 +418,7 @@ static ssize_t vfio_pci_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 	/* Nothing can be read from a region that does not exist. */
 	if (!count)
 		return 0;
-	if (index >= VFIO_PCI_NUM_REGIONS + vdev->num_regions)
+	if (index >= VFIO_PCI_NUM_REGIONS && index >= vfio_pci_nr_regions(vdev))
 		return -EINVAL;
 
 	ret = pm_runtime_resume_and_get(dev);

@@ -257,6 +257,7 @@ void vfio_pci_core_disable(struct vfio_pci_core_device *vdev)
 	pci_clear_master(pdev);
 	vfio_pci_irqs_release(vdev);
 	vfio_pci_ioeventfds_release(vdev);
+	vfio_pci_aliases_release(vdev);
 	vfio_pci_regions_release(vdev);
 	vfio_pci_config_free(vdev);
 	vfio_pci_barmaps_release(vdev);

@@ -23,9 +23,9 @@
  *     takes no fault that could wait;
  *  4. revoke what was exported as dma-bufs and wait until the importers have let
  *     go (dmabuf.c);
- *  5. zap the BARs' range of the device's inode: it finds every mapping in
- *     every process, because every open file of the device maps through that
- *     inode.
+ *  5. zap the BARs' range of the device's inode, and that of aliases of BARs:
+ *     it finds every mapping in every process, because every open file of the
+ *     device maps through that inode.
  * The caller then does to the device whatever it closed the gate for, holding
  * the lock. Opening looks at the hardware again instead of assuming what the
  * caller did: a reset may leave decoding off, a power state write may fail.
@@ -38,11 +38,12 @@
  * gate stays closed whatever the hardware says. The bits are changed between
  * close and open.
  *
- * Locks: dev_set->lock, then mmap_lock, then memory_lock, then what the zap and
- * the peers' callbacks take, and dma_resv. memory_lock is never held around a
- * copy to or from user memory: the page may be a BAR of this device, whose fault
- * takes the lock again. To hold the lock of several devices, close the first and
- * try_close the others; who fails opens what it has and reports -EBUSY.
+ * Locks: dev_set->lock, then mmap_lock, barmap_lock (barmap.c), memory_lock,
+ * then what the zap and the peers' callbacks take, and dma_resv. memory_lock is
+ * never held around a copy to or from user memory: the page may be a BAR of this
+ * device, whose fault takes the lock again.
+ * To hold the lock of several devices, close the first and try_close the others;
+ * who fails opens what it has and reports -EBUSY.
  * pci_bus_sem nests inside, for a bus reset; the AER core, which calls with it
  * held, has ways of its own in (vfio_pci_gate_error(), vfio_pci_gate_resume()).
  */

@@ -85,7 +85,7 @@ long vfio_pci_get_info(struct vfio_pci_core_device *vdev, void __user *arg)
 	info.flags = VFIO_DEVICE_FLAGS_PCI;
 	if (vdev->reset_works)
 		info.flags |= VFIO_DEVICE_FLAGS_RESET;
-	info.num_regions = VFIO_PCI_NUM_REGIONS + vdev->num_regions;
+	info.num_regions = vfio_pci_nr_regions(vdev);
 	info.num_irqs = VFIO_PCI_NUM_IRQS;
 
 	ret = vfio_pci_info_zdev_add_caps(vdev, &caps);
@@ -195,10 +195,31 @@ static int vfio_pci_dev_region_info(struct vfio_pci_core_device *vdev,
 	return region->ops->add_capability(vdev, region, caps);
 }
 
+static int vfio_pci_alias_info(const struct vfio_pci_alias *alias,
+			       struct vfio_region_info *info,
+			       struct vfio_info_cap *caps)
+{
+	struct vfio_region_info_cap_pci_alias cap = {
+		.header.id = VFIO_REGION_INFO_CAP_PCI_ALIAS,
+		.header.version = 1,
+		.region_index = alias->bar,
+		.memory_type = VFIO_PCI_ALIAS_WRITE_COMBINE,
+		.offset = alias->start,
+	};
+
+	info->size = alias->end - alias->start;
+	info->offset += alias->start;
+	info->flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE |
+		      VFIO_REGION_INFO_FLAG_MMAP;
+	return vfio_info_add_capability(caps, &cap.header, sizeof(cap));
+}
+
 static int vfio_pci_region_info(struct vfio_pci_core_device *vdev,
 				struct vfio_region_info *info,
 				struct vfio_info_cap *caps)
 {
+	const struct vfio_pci_alias *alias;
+
 	info->flags = 0;
 	info->size = 0;
 	info->offset = VFIO_PCI_INDEX_TO_OFFSET(info->index);
@@ -218,6 +239,9 @@ static int vfio_pci_region_info(struct vfio_pci_core_device *vdev,
 		info->size = 0xc0000;
 		break;
 	default:
+		alias = vfio_pci_find_alias(vdev, info->index);
+		if (alias)
+			return vfio_pci_alias_info(alias, info, caps);
 		return vfio_pci_dev_region_info(vdev, info, caps);
 	}
 

@@ -9,7 +9,9 @@
  *
  * vm_pgoff stays the offset in the device file: region index above, offset in
  * the region below. The zap finds VMAs by it, and the fault computes the pfn
- * from it.
+ * from it. A region that aliases a part of a BAR (wc.c) begins at that part's
+ * offset in the BAR, so the lower half says where in a BAR something is,
+ * whichever of the two was mapped.
  */
 #include <linux/align.h>
 #include <linux/mm.h>
@@ -107,17 +109,46 @@ void vfio_pci_zap_bars(struct vfio_pci_core_device *vdev)
 	lockdep_assert_held_write(&vdev->memory_lock);
 	vfio_device_unmap_mapping_range(&vdev->vdev, start, end - start);
 	trace_vfio_pci_revoke(vdev->pdev, start, end - start);
+	vfio_pci_zap_aliases(vdev);
+}
+
+static unsigned int vfio_pci_vma_bar(struct vm_area_struct *vma)
+{
+	return vfio_pci_bar_of_region(vma->vm_private_data,
+				      vma->vm_pgoff >> REGION_PGOFF_BITS);
+}
+
+static u64 vfio_pci_vma_pos(struct vm_area_struct *vma, unsigned long addr)
+{
+	return (u64)(linear_page_index(vma, addr) & REGION_PGOFF_MASK) <<
+	       PAGE_SHIFT;
 }
 
 static unsigned long vfio_pci_vma_pfn(struct vm_area_struct *vma,
 				      unsigned long addr)
 {
 	struct vfio_pci_core_device *vdev = vma->vm_private_data;
-	pgoff_t pgoff = linear_page_index(vma, addr);
-	int bar = pgoff >> REGION_PGOFF_BITS;
+	resource_size_t bar_start =
+		pci_resource_start(vdev->pdev, vfio_pci_vma_bar(vma));
 
-	return PHYS_PFN(pci_resource_start(vdev->pdev, bar)) +
-	       (pgoff & REGION_PGOFF_MASK);
+	return PHYS_PFN(bar_start + vfio_pci_vma_pos(vma, addr));
+}
+
+/*
+ * Addresses around @addr, from *@first to *@last, at which @vma shows memory of
+ * one type: as far as both are in the same part of the BAR.
+ */
+static void vfio_pci_vma_extent(struct vm_area_struct *vma, unsigned long addr,
+				unsigned long *first, unsigned long *last)
+{
+	u64 pos = vfio_pci_vma_pos(vma, addr), start, end;
+
+	vfio_pci_bar_extent(vma->vm_private_data, vfio_pci_vma_bar(vma), pos,
+			    &start, &end);
+	if (pos - start < addr - *first)
+		*first = addr - (pos - start);
+	if (end - pos <= *last - addr)
+		*last = addr + (end - pos) - 1;
 }
 
 /* Page table entries in a row, in one page table, that one fault fills. */
@@ -169,10 +200,13 @@ static vm_fault_t vfio_pci_insert_ptes(struct vm_fault *vmf,
 	unsigned long last = min(window + PMD_SIZE - 1, vma->vm_end - 1);
 	struct vfio_pci_pte_run run = {
 		.mm = vma->vm_mm,
-		.pages = ((last - start) >> PAGE_SHIFT) + 1,
 		.filled = 1,
 	};
 	vm_fault_t ret;
+
+	vfio_pci_vma_extent(vma, ALIGN_DOWN(vmf->address, PAGE_SIZE), &start,
+			    &last);
+	run.pages = ((last - start) >> PAGE_SHIFT) + 1;
 
 	ret = vmf_insert_pfn(vma, start, vfio_pci_vma_pfn(vma, start));
 	if (ret != VM_FAULT_NOPAGE)
@@ -190,6 +224,13 @@ static vm_fault_t vfio_pci_insert_ptes(struct vm_fault *vmf,
 static vm_fault_t vfio_pci_insert(struct vm_fault *vmf, unsigned long pfn,
 				  unsigned int order, unsigned long *pages)
 {
+	unsigned long addr = ALIGN_DOWN(vmf->address, PAGE_SIZE << order);
+	unsigned long first = addr, last = addr + (PAGE_SIZE << order) - 1;
+
+	vfio_pci_vma_extent(vmf->vma, addr, &first, &last);
+	if (last - addr < (PAGE_SIZE << order) - 1)
+		return VM_FAULT_FALLBACK;
+
 	*pages = 1UL << order;
 	switch (order) {
 	case 0:
@@ -212,8 +253,9 @@ static vm_fault_t vfio_pci_insert(struct vm_fault *vmf, unsigned long pfn,
 /*
  * The mm comes with the largest order first and comes again with a smaller one
  * where it is told to fall back: where the naturally aligned block around the
- * address is not all inside the VMA (and so inside the BAR, as mmap checked),
- * or virtual and physical addresses do not agree in their low bits.
+ * address is not all inside the VMA (and so inside the BAR, as mmap checked) or
+ * not all of one memory type, or virtual and physical addresses do not agree in
+ * their low bits.
  */
 static vm_fault_t vfio_pci_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
@@ -250,18 +292,20 @@ const struct vm_operations_struct vfio_pci_mmap_ops = {
 	.huge_fault = vfio_pci_huge_fault,
 };
 
+/*
+ * What @vma is to show, from @start to @end in the BAR: of the BAR itself, or of
+ * an alias.
+ */
 static int vfio_pci_mmap_bar(struct vfio_pci_core_device *vdev,
-			     unsigned int bar, struct vm_area_struct *vma)
+			     unsigned int bar, u64 start, u64 end, bool wc,
+			     struct vm_area_struct *vma)
 {
-	u64 bar_pages, pgoff = vma->vm_pgoff & REGION_PGOFF_MASK;
+	u64 pgoff = vma->vm_pgoff & REGION_PGOFF_MASK;
+	pgprot_t prot = vma->vm_page_prot;
 	int ret;
 
-	bar = array_index_nospec(bar, PCI_STD_NUM_BARS);
-	if (!vdev->bar_mmap_supported[bar])
-		return -EINVAL;
-
-	bar_pages = PHYS_PFN(PAGE_ALIGN(pci_resource_len(vdev->pdev, bar)));
-	if (pgoff >= bar_pages || vma_pages(vma) > bar_pages - pgoff)
+	if (pgoff < PHYS_PFN(start) || pgoff >= PHYS_PFN(end) ||
+	    vma_pages(vma) > PHYS_PFN(end) - pgoff)
 		return -EINVAL;
 
 	/* The region has to be ours before anyone sees it. */
@@ -269,18 +313,33 @@ static int vfio_pci_mmap_bar(struct vfio_pci_core_device *vdev,
 	if (ret)
 		return ret;
 
+	prot = wc ? pgprot_writecombine(prot) : pgprot_noncached(prot);
 	vma->vm_private_data = vdev;
-	vma->vm_page_prot = pgprot_decrypted(pgprot_noncached(vma->vm_page_prot));
+	vma->vm_page_prot = pgprot_decrypted(prot);
 	vma->vm_ops = &vfio_pci_mmap_ops;
 	/*
 	 * Where the architecture has a choice (arm64), a virtual machine may
 	 * map a BAR with any uncached type: reads without side effects stay
 	 * contained, and what a device does on a speculative read of its own
-	 * prefetchable BAR is the device's affair.
+	 * prefetchable BAR is the device's affair. It is then the guest's choice
+	 * whether writes are combined, whichever we chose here.
 	 */
 	vm_flags_set(vma, VM_ALLOW_ANY_UNCACHED | VM_IO | VM_PFNMAP |
 		     VM_DONTEXPAND | VM_DONTDUMP);
 	return 0;
+}
+
+static int vfio_pci_mmap_whole_bar(struct vfio_pci_core_device *vdev,
+				   unsigned int bar,
+				   struct vm_area_struct *vma)
+{
+	bar = array_index_nospec(bar, PCI_STD_NUM_BARS);
+	if (!vdev->bar_mmap_supported[bar])
+		return -EINVAL;
+
+	return vfio_pci_mmap_bar(vdev, bar, 0,
+				 PAGE_ALIGN(pci_resource_len(vdev->pdev, bar)),
+				 false, vma);
 }
 
 /**
@@ -298,14 +357,20 @@ int vfio_pci_core_mmap(struct vfio_device *core_vdev,
 	struct vfio_pci_core_device *vdev =
 		container_of(core_vdev, struct vfio_pci_core_device, vdev);
 	unsigned long index = vma->vm_pgoff >> REGION_PGOFF_BITS;
+	const struct vfio_pci_alias *alias;
 	struct vfio_pci_region *region;
 
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
 	if (index < VFIO_PCI_ROM_REGION_INDEX)
-		return vfio_pci_mmap_bar(vdev, index, vma);
+		return vfio_pci_mmap_whole_bar(vdev, index, vma);
 	if (index < VFIO_PCI_NUM_REGIONS)
 		return -EINVAL;
+
+	alias = vfio_pci_find_alias(vdev, index);
+	if (alias)
+		return vfio_pci_mmap_bar(vdev, alias->bar, alias->start,
+					 alias->end, true, vma);
 
 	region = vfio_pci_find_region(vdev, index);
 	if (!region || !region->ops->mmap)

@@ -13,7 +13,8 @@
 static int vfio_pci_peer_map(struct vfio_pci_core_device *vdev,
 			     struct vfio_peer *peer)
 {
-	int bar = VFIO_PCI_OFFSET_TO_INDEX(peer->offset);
+	int bar = vfio_pci_bar_of_region(vdev,
+				VFIO_PCI_OFFSET_TO_INDEX(peer->offset));
 
 	return peer->ops->map(peer, pci_resource_start(vdev->pdev, bar) +
 				    (peer->offset & VFIO_PCI_OFFSET_MASK));

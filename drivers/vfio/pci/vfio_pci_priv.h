@@ -99,6 +99,26 @@ vfio_pci_bar_io(struct vfio_pci_core_device *vdev, int bar, u64 pos, bool *wc)
 	return vdev->barmap[bar] ? vdev->barmap[bar] + pos : NULL;
 }
 
+/* wc.c: write-combined mappings, and regions that are for that */
+
+/* A region that shows a part of a BAR; it lives until the last close. */
+struct vfio_pci_alias {
+	unsigned int	bar;
+	u64		start;		/* in the BAR */
+	u64		end;
+};
+
+const struct vfio_pci_alias *
+vfio_pci_find_alias(struct vfio_pci_core_device *vdev, unsigned long index);
+unsigned int vfio_pci_nr_regions(struct vfio_pci_core_device *vdev);
+unsigned int vfio_pci_bar_of_region(struct vfio_pci_core_device *vdev,
+				    unsigned long index);
+void vfio_pci_zap_aliases(struct vfio_pci_core_device *vdev);
+void vfio_pci_aliases_release(struct vfio_pci_core_device *vdev);
+int vfio_pci_feature_alias(struct vfio_pci_core_device *vdev, u32 flags,
+			   struct vfio_device_feature_pci_alias __user *arg,
+			   size_t argsz);
+
 /* peer.c */
 extern struct vfio_peer_host vfio_pci_peer_host;
 void vfio_pci_peers_unmap(struct vfio_pci_core_device *vdev);

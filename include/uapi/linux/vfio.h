@@ -377,6 +377,26 @@ struct vfio_region_info_cap_nvlink2_lnkspd {
 	__u32	__pad;
 };
 
+/*
+ * The region shows a part of a BAR. A number that Linux is not going to come to,
+ * as with VFIO_DEVICE_FEATURE_PCI_ALIAS, which makes such regions.
+ */
+#define VFIO_REGION_INFO_CAP_PCI_ALIAS		0xf001
+
+/**
+ * struct vfio_region_info_cap_pci_alias - which part of a BAR, and how
+ * @header: VFIO_REGION_INFO_CAP_PCI_ALIAS, version 1
+ * @region_index: the BAR
+ * @memory_type: of mappings: VFIO_PCI_ALIAS_*
+ * @offset: where in the BAR the region begins
+ */
+struct vfio_region_info_cap_pci_alias {
+	struct vfio_info_cap_header header;
+	__u32	region_index;
+	__u32	memory_type;
+	__aligned_u64	offset;
+};
+
 /* Region types: a new one gets the next number here. */
 #define VFIO_REGION_TYPE_PCI_VENDOR_TYPE	(1 << 31)
 #define VFIO_REGION_TYPE_PCI_VENDOR_MASK	(0xffff)
@@ -649,7 +669,7 @@ struct vfio_device_detach_iommufd_pt {
 
 /*
  * Regions. Absent ones have size 0; indexes from VFIO_PCI_NUM_REGIONS on say
- * what they are by VFIO_REGION_INFO_CAP_TYPE.
+ * what they are by VFIO_REGION_INFO_CAP_TYPE or VFIO_REGION_INFO_CAP_PCI_ALIAS.
  *
  * The VGA region has the legacy ranges at the offsets of their addresses:
  * memory at 0xa0000 to 0xbffff, ports at 0x3b0 to 0x3bb and 0x3c0 to 0x3df.
@@ -854,6 +874,54 @@ struct vfio_device_feature_dma_buf {
  * has no dma-bufs; EMFILE; ENOMEM; EFAULT.
  */
 #define VFIO_DEVICE_FEATURE_DMA_BUF		11
+
+/* ---- Write-combined mappings ---- */
+
+/**
+ * struct vfio_device_feature_pci_alias - a region that shows a part of a BAR
+ * @region_index: the BAR
+ * @memory_type: of the region's mappings: VFIO_PCI_ALIAS_WRITE_COMBINE
+ * @offset: in the BAR
+ * @size: in bytes; whole pages inside the BAR
+ * @flags: 0
+ * @index: out, the region's
+ */
+struct vfio_device_feature_pci_alias {
+	__u32	region_index;
+	__u32	memory_type;
+	__aligned_u64	offset;
+	__aligned_u64	size;
+	__u32	flags;
+	__u32	index;
+};
+
+/* Writes may be merged and change their order until a barrier, reads guessed. */
+#define VFIO_PCI_ALIAS_WRITE_COMBINE		1
+
+/**
+ * VFIO_DEVICE_FEATURE_PCI_ALIAS - map a part of a BAR write-combined
+ *
+ * GET only. Makes a region, the device's last, which
+ * VFIO_DEVICE_GET_REGION_INFO reports with VFIO_REGION_INFO_CAP_PCI_ALIAS. What
+ * is mapped, read and written there is the part of the BAR; the region is to be
+ * mapped at the offset that is reported, which is not the start of its share of
+ * the device's file. Mappings come and go with the memory as the BAR's do.
+ * The region belongs to the device, for all its files, until the last close.
+ *
+ * While there is an alias, mappings of the BAR itself may show that part
+ * write-combined as well: on x86, pages have one memory type. Whatever has to be
+ * uncached, a doorbell, must not be in a page that is aliased.
+ *
+ * Not one of Linux's features: their numbers are counted from 0.
+ *
+ * Errors: EINVAL for bad flags or memory type, a BAR that cannot be mapped, a
+ * range that is empty, not in the BAR or not whole pages; ENODEV for a region
+ * that is not a BAR; EOPNOTSUPP for a BAR that is not prefetchable, a page of the
+ * MSI-X table, or a device whose driver shows its regions otherwise than they
+ * are; EBUSY if someone else, or the device's driver itself, is using the BAR;
+ * ENOSPC for more than 64 of them; ENOMEM; EFAULT.
+ */
+#define VFIO_DEVICE_FEATURE_PCI_ALIAS		0xf001
 
 /*
  * ======== Other kinds of devices ========
