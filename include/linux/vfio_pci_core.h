@@ -151,6 +151,8 @@ struct vfio_pci_region {
  * @bar_parts: BARs of several memory types, see barmap.c
  * @bars_claimed: by number: we have it; under @barmap_lock
  * @bars_lent: the driver has its address; likewise
+ * @bars_wc: mappings of it are write-combined; set at first open
+ * @write_combine: the administrator wants that of BARs that can be
  * @alias_lock: see at the field
  * @aliases: regions that show a part of a BAR, see wc.c
  * @nr_aliases: how many there are
@@ -221,6 +223,8 @@ struct vfio_pci_core_device {
 	struct vfio_pci_bar_parts	*bar_parts[PCI_STD_NUM_BARS];
 	u8				bars_claimed;
 	u8				bars_lent;
+	u8				bars_wc;
+	bool				write_combine;
 	struct mutex			alias_lock;	/* making aliases */
 	struct vfio_pci_alias		*aliases;
 	unsigned int			nr_aliases;

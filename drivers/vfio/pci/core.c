@@ -191,6 +191,7 @@ int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev)
 		goto sriov_exit;
 
 	vfio_pci_probe_power(vdev);
+	vdev->vdev.device.groups = vfio_pci_wc_groups;
 
 	/* Whatever state it was found in, it starts awake; idle, it sleeps. */
 	vfio_pci_set_power_state(vdev, PCI_D0);

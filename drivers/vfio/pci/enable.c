@@ -190,6 +190,7 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_enable);
 void vfio_pci_core_finish_enable(struct vfio_pci_core_device *vdev)
 {
 	vfio_pci_mmap_probe(vdev);
+	vfio_pci_wc_probe(vdev);
 	vfio_pci_vf_token_use(vdev);
 	vfio_pci_eeh_open(vdev);
 

@@ -339,7 +339,7 @@ static int vfio_pci_mmap_whole_bar(struct vfio_pci_core_device *vdev,
 
 	return vfio_pci_mmap_bar(vdev, bar, 0,
 				 PAGE_ALIGN(pci_resource_len(vdev->pdev, bar)),
-				 false, vma);
+				 vdev->bars_wc & BIT(bar), vma);
 }
 
 /**

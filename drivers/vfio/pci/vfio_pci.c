@@ -38,6 +38,10 @@ module_param(enable_sriov, bool, 0644);
 MODULE_PARM_DESC(enable_sriov, "Let sriov_numvfs of a PF bound here enable VFs; the PF's driver in user space has to support them");
 #endif
 
+static bool write_combine;
+module_param(write_combine, bool, 0444);
+MODULE_PARM_DESC(write_combine, "Map prefetchable BARs write-combined; the devices' write_combine attributes start with this");
+
 static bool disable_denylist;
 module_param(disable_denylist, bool, 0444);
 MODULE_PARM_DESC(disable_denylist, "Bind even devices whose known errata let an untrusted user harm the system");
@@ -140,6 +144,7 @@ static int vfio_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (IS_ERR(vdev))
 		return PTR_ERR(vdev);
 
+	vdev->write_combine = write_combine;
 	pci_set_drvdata(pdev, vdev);
 	ret = vfio_pci_core_register_device(vdev);
 	if (!ret)

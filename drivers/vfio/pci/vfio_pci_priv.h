@@ -108,6 +108,8 @@ struct vfio_pci_alias {
 	u64		end;
 };
 
+extern const struct attribute_group *vfio_pci_wc_groups[];
+void vfio_pci_wc_probe(struct vfio_pci_core_device *vdev);
 const struct vfio_pci_alias *
 vfio_pci_find_alias(struct vfio_pci_core_device *vdev, unsigned long index);
 unsigned int vfio_pci_nr_regions(struct vfio_pci_core_device *vdev);

@@ -2,11 +2,13 @@
 /*
  * Write-combined mappings of prefetchable BARs.
  *
- * VFIO_DEVICE_FEATURE_PCI_ALIAS makes an alias: a region, behind the
- * device-specific ones, that shows a part of a BAR and whose mappings are
- * write-combined. It comes down to what barmap.c is told about a BAR's memory
- * types; faults, the zap, read() and write(), peers' DMA see an alias as the part
- * of the BAR that it is.
+ * There are two ways to one. VFIO_DEVICE_FEATURE_PCI_ALIAS makes an alias: a
+ * region, behind the device-specific ones, that shows a part of a BAR and whose
+ * mappings are write-combined. For programs that cannot ask, an administrator
+ * turns on write_combine, of the device or as a parameter of vfio-pci, and
+ * mappings of whole BARs are. Either way it comes down to what barmap.c is told
+ * about a BAR's memory types; faults, the zap, read() and write(), peers' DMA see
+ * an alias as the part of the BAR that it is.
  *
  * Like interrupts and device-specific regions, an alias belongs to the open
  * device and not to one of its files: all files of an open device are one user's.
@@ -21,13 +23,16 @@
  * table, and it has to be sure that vectors change in the order in which it
  * changes them.
  */
+#include <linux/device.h>
 #include <linux/io.h>
+#include <linux/kstrtox.h>
 #include <linux/math.h>
 #include <linux/nospec.h>
 #include <linux/overflow.h>
 #include <linux/pci.h>
 #include <linux/pgtable.h>
 #include <linux/slab.h>
+#include <linux/sysfs.h>
 #include <linux/uaccess.h>
 
 #include "trace.h"
@@ -93,6 +98,7 @@ void vfio_pci_aliases_release(struct vfio_pci_core_device *vdev)
 	kfree(vdev->aliases);
 	vdev->aliases = NULL;
 	vdev->nr_aliases = 0;
+	vdev->bars_wc = 0;
 }
 
 /*
@@ -137,10 +143,11 @@ vfio_pci_wc_parts(struct vfio_pci_core_device *vdev, unsigned int bar,
 		parts->nr++;
 		part = &parts->part[parts->nr - 1];
 		part->start = pos;
+		part->wc = vdev->bars_wc & BIT(bar);
 		next = end;
 		for (alias = vdev->aliases; alias < vdev->aliases + nr;
 		     alias++) {
-			if (alias->bar != bar)
+			if (alias->bar != bar || vdev->bars_wc & BIT(bar))
 				continue;
 			next = vfio_pci_wc_next_cut(alias->start, pos, next);
 			next = vfio_pci_wc_next_cut(alias->end, pos, next);
@@ -160,12 +167,103 @@ static int vfio_pci_wc_divide(struct vfio_pci_core_device *vdev,
 	return parts ? vfio_pci_bar_divide(vdev, bar, parts) : -ENOMEM;
 }
 
+/* ---- The administrator's way ---- */
+
 static bool vfio_pci_bar_is_prefetchable(struct pci_dev *pdev, int bar)
 {
 	unsigned long flags = pci_resource_flags(pdev, bar);
 
 	return (flags & IORESOURCE_MEM) && (flags & IORESOURCE_PREFETCH);
 }
+
+/*
+ * First open, when it is known which BARs can be mapped. One that cannot be made
+ * write-combined works as ever.
+ */
+void vfio_pci_wc_probe(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	int bar, ret;
+
+	if (!READ_ONCE(vdev->write_combine))
+		return;
+
+	for (bar = 0; bar < PCI_STD_NUM_BARS; bar++) {
+		if (!vdev->bar_mmap_supported[bar] ||
+		    !vfio_pci_bar_is_prefetchable(pdev, bar))
+			continue;
+		if (bar == vdev->msix_bar) {
+			pci_info_ratelimited(pdev, "BAR %d is not write-combined: it has the MSI-X table\n",
+					     bar);
+			continue;
+		}
+		vdev->bars_wc |= BIT(bar);
+		ret = vfio_pci_wc_divide(vdev, bar, 0);
+		if (!ret)
+			continue;
+		vdev->bars_wc &= ~BIT(bar);
+		pci_info_ratelimited(pdev, "BAR %d is not write-combined: %d\n",
+				     bar, ret);
+	}
+}
+
+static struct vfio_pci_core_device *vfio_pci_of_class_device(struct device *dev)
+{
+	struct vfio_device *core_vdev =
+		container_of(dev, struct vfio_device, device);
+
+	return container_of(core_vdev, struct vfio_pci_core_device, vdev);
+}
+
+static ssize_t write_combine_show(struct device *dev,
+				  struct device_attribute *attr, char *buf)
+{
+	struct vfio_pci_core_device *vdev = vfio_pci_of_class_device(dev);
+
+	return sysfs_emit(buf, "%d\n", READ_ONCE(vdev->write_combine));
+}
+
+static ssize_t write_combine_store(struct device *dev,
+				   struct device_attribute *attr,
+				   const char *buf, size_t count)
+{
+	struct vfio_pci_core_device *vdev = vfio_pci_of_class_device(dev);
+	bool on, can = false;
+	int bar, ret;
+
+	ret = kstrtobool(buf, &on);
+	if (ret)
+		return ret;
+
+	for (bar = 0; bar < PCI_STD_NUM_BARS; bar++)
+		can |= vfio_pci_bar_is_prefetchable(vdev->pdev, bar);
+	if (on && !can) {
+		pci_info_ratelimited(vdev->pdev,
+				     "no write-combining: no BAR is prefetchable\n");
+		return -EOPNOTSUPP;
+	}
+
+	WRITE_ONCE(vdev->write_combine, on);
+	return count;
+}
+static DEVICE_ATTR_RW(write_combine);
+
+static struct attribute *vfio_pci_wc_attrs[] = {
+	&dev_attr_write_combine.attr,
+	NULL
+};
+
+static const struct attribute_group vfio_pci_wc_group = {
+	.attrs = vfio_pci_wc_attrs,
+};
+
+/* Of every device of vfio-pci-core, whoever its driver is. */
+const struct attribute_group *vfio_pci_wc_groups[] = {
+	&vfio_pci_wc_group,
+	NULL
+};
+
+/* ---- The user's way ---- */
 
 static int vfio_pci_alias_check(struct vfio_pci_core_device *vdev,
 				const struct vfio_pci_alias *alias)
