@@ -68,6 +68,7 @@ FIXTURE_VARIANT(gate)
 	int (*open)(const struct vfio_dev *d, int efd);
 	unsigned int refused;	/* which readers are, in between */
 	const char *module;	/* that it needs */
+	bool alias;		/* readers use an alias of the BAR */
 	int mode;
 };
 
@@ -203,6 +204,25 @@ FIXTURE_VARIANT_ADD(gate, virtio_net_hot_reset)
 	.close = do_hot_reset,
 };
 
+/* An alias of a BAR is behind the same gate. */
+#define ALIAS(device)		.on = &(device), .alias = true
+
+FIXTURE_VARIANT_ADD(gate, alias_memory) { ALIAS(ivshmem), MEMORY };
+FIXTURE_VARIANT_ADD(gate, alias_suspend) { ALIAS(ivshmem), SUSPEND };
+FIXTURE_VARIANT_ADD(gate, alias_low_power) { ALIAS(ivshmem), LOW_POWER };
+FIXTURE_VARIANT_ADD(gate, alias_power) { ALIAS(virtio_net), POWER };
+FIXTURE_VARIANT_ADD(gate, alias_reset) { ALIAS(virtio_net), .close = do_reset };
+FIXTURE_VARIANT_ADD(gate, alias_flr) { ALIAS(virtio_net), .close = do_flr };
+
+FIXTURE_VARIANT_ADD(gate, alias_hot_reset)
+{
+	ALIAS(virtio_net),
+	.close = do_hot_reset,
+};
+
+VFIO_OTHER_MODES(gate, alias_hot_reset, ALIAS(virtio_net),
+		 .close = do_hot_reset);
+
 /* The ways that differ most in where they come from. */
 VFIO_OTHER_MODES(gate, e1000e_memory, .on = &e1000e, MEMORY);
 VFIO_OTHER_MODES(gate, e1000e_hot_reset, .on = &e1000e, .close = do_hot_reset);
@@ -228,6 +248,13 @@ FIXTURE_SETUP(gate)
 	if (t == &ivshmem) {
 		ASSERT_EQ(4, vfio_region_write(&self->d, t->bar, t->off,
 					       &pattern, 4));
+	}
+	if (variant->alias) {
+		int index = vfio_alias(&self->d, t->bar, 0,
+				       vfio_region_size(&self->d, t->bar));
+
+		ASSERT_LE(VFIO_PCI_NUM_REGIONS, index);
+		params.bar = index;
 	}
 	self->efd = vfio_eventfd();
 	ASSERT_LE(0, self->efd);

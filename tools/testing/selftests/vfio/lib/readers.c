@@ -128,6 +128,23 @@ static void other_process(struct vfio_readers *r)
 	_exit(0);
 }
 
+/* Where in the device file the region's part of a BAR is. */
+static uint64_t bar_place(struct vfio_readers *r)
+{
+	const struct vfio_region_info_cap_pci_alias *alias;
+	struct vfio_region_info *info, bar = {};
+
+	info = vfio_region_info_caps(r->d, r->bar);
+	alias = info ? vfio_info_cap(info, info->cap_offset,
+				     VFIO_REGION_INFO_CAP_PCI_ALIAS) : NULL;
+	if (!alias || vfio_region_info(r->d, alias->region_index, &bar))
+		bar.offset = r->bar_offset;
+	else
+		bar.offset += alias->offset;
+	free(info);
+	return bar.offset;
+}
+
 static int prepare(struct vfio_readers *r)
 {
 	struct vfio_device_ioeventfd arg = {
@@ -151,7 +168,7 @@ static int prepare(struct vfio_readers *r)
 
 	r->efd = vfio_eventfd();
 	arg.fd = r->efd;
-	arg.offset = r->bar_offset + r->woff;
+	arg.offset = bar_place(r) + r->woff;
 	return r->efd < 0 ? r->efd :
 	       vfio_ioctl(r->d->device, VFIO_DEVICE_IOEVENTFD, &arg);
 }

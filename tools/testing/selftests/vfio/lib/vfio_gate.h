@@ -46,7 +46,7 @@ struct vfio_reader_count {
 struct vfio_readers {
 	/* Set before they start. */
 	const struct vfio_dev *d;
-	uint32_t bar;
+	uint32_t bar;			/* or an alias of one */
 	uint64_t off;			/* what is read */
 	uint32_t value;			/* what it reads as */
 	uint64_t woff;			/* what is written */

@@ -216,6 +216,16 @@ static inline void vfio_mmio_write64(void *p, uint64_t value)
 	__atomic_store_n((uint64_t *)p, value, __ATOMIC_RELAXED);
 }
 
+/* memtype.c: write-combined mappings, and how mappings really are */
+
+int vfio_alias(const struct vfio_dev *d, uint32_t bar, uint64_t offset,
+	       uint64_t size);
+int vfio_wc_knob(const char *bdf, char *path, size_t len);
+int vfio_memtype_load(void);
+const char *vfio_memtype(const void *p, uint64_t *phys);
+uint64_t vfio_pci_bar_phys(const char *bdf, int bar);
+int vfio_pat_count(uint64_t start, uint64_t size, const char *type);
+
 /* mtty.c: instances of the mtty sample */
 
 int vfio_mtty_load(void);
