@@ -98,7 +98,7 @@ static const char *suspends(const struct device *d)
 void record_features(struct device *d)
 {
 	static const uint32_t numbers[] = {
-		0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 99, 0x8000, 0xffff,
+		0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 99, 0x8000, 0xf001, 0xffff,
 	};
 	static const struct {
 		const char *name;
