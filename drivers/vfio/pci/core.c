@@ -166,7 +166,6 @@ static bool vfio_pci_has_bad_ops(struct vfio_device *device)
 int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *pdev = vdev->pdev;
-	struct device *dev = &pdev->dev;
 	int ret;
 
 	if (WARN_ON(pci_get_drvdata(pdev) != vdev))
@@ -195,10 +194,7 @@ int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev)
 
 	/* Whatever state it was found in, it starts awake; idle, it sleeps. */
 	vfio_pci_set_power_state(vdev, PCI_D0);
-	dev->driver->pm = &vfio_pci_pm_ops;
-	pm_runtime_allow(dev);
-	if (!vdev->disable_idle_d3)
-		pm_runtime_put(dev);
+	vfio_pci_power_register(vdev);
 
 	ret = vfio_register_group_dev(&vdev->vdev);
 	if (ret)
@@ -206,9 +202,7 @@ int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev)
 	return 0;
 
 power_on:
-	if (!vdev->disable_idle_d3)
-		pm_runtime_get_noresume(dev);
-	pm_runtime_forbid(dev);
+	vfio_pci_power_unregister(vdev);
 	vfio_pci_vga_exit(vdev);
 sriov_exit:
 	vfio_pci_sriov_exit(vdev);
@@ -239,9 +233,7 @@ void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 	vfio_pci_sriov_exit(vdev);
 	vfio_pci_vga_exit(vdev);
 
-	if (!vdev->disable_idle_d3)
-		pm_runtime_get_noresume(&vdev->pdev->dev);
-	pm_runtime_forbid(&vdev->pdev->dev);
+	vfio_pci_power_unregister(vdev);
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_unregister_device);
 

@@ -270,8 +270,9 @@ void vfio_pci_core_disable(struct vfio_pci_core_device *vdev)
 
 	vfio_pci_reset_unused_set(vdev->vdev.dev_set);
 
+	pm_runtime_mark_last_busy(&pdev->dev);
 	if (!vdev->disable_idle_d3)
-		pm_runtime_put(&pdev->dev);
+		pm_runtime_put_autosuspend(&pdev->dev);
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_disable);
 

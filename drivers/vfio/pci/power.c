@@ -15,6 +15,10 @@
  * vdev->pm_runtime_engaged, which keeps mappings cut off, and
  * pm_wake_eventfd_ctx change together, between gate close and open. The gate
  * itself is held closed only while the device does sleep.
+ *
+ * Coming back from D3hot takes 10 ms, so a device that was just closed stays
+ * awake for power/autosuspend_delay_ms, in case that it is opened again. One
+ * in low power is suspended at once: its user said so.
  */
 #include <linux/eventfd.h>
 #include <linux/pci.h>
@@ -23,6 +27,8 @@
 #include <linux/uaccess.h>
 
 #include "vfio_pci_priv.h"
+
+#define VFIO_PCI_AUTOSUSPEND_MS	1000
 
 /* Does the function forget itself in D3hot (PCI PM 1.2, No_Soft_Reset)? */
 void vfio_pci_probe_power(struct vfio_pci_core_device *vdev)
@@ -196,6 +202,18 @@ static int vfio_pci_runtime_suspend(struct device *dev)
 	return 0;
 }
 
+/* The core suspends after the delay what we leave to it. */
+static int vfio_pci_runtime_idle(struct device *dev)
+{
+	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
+
+	if (!READ_ONCE(vdev->pm_runtime_engaged))
+		return 0;
+
+	pm_runtime_suspend(dev);
+	return -EBUSY;
+}
+
 static int vfio_pci_runtime_resume(struct device *dev)
 {
 	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
@@ -235,7 +253,42 @@ static int vfio_pci_resume(struct device *dev)
 	return 0;
 }
 
-const struct dev_pm_ops vfio_pci_pm_ops = {
+static const struct dev_pm_ops vfio_pci_pm_ops = {
 	SYSTEM_SLEEP_PM_OPS(vfio_pci_suspend, vfio_pci_resume)
-	RUNTIME_PM_OPS(vfio_pci_runtime_suspend, vfio_pci_runtime_resume, NULL)
+	RUNTIME_PM_OPS(vfio_pci_runtime_suspend, vfio_pci_runtime_resume,
+		       vfio_pci_runtime_idle)
 };
+
+/**
+ * vfio_pci_power_register - a device that nobody has open may sleep
+ * @vdev: the device, in D0
+ *
+ * Context: may sleep; in the PCI driver's probe.
+ */
+void vfio_pci_power_register(struct vfio_pci_core_device *vdev)
+{
+	struct device *dev = &vdev->pdev->dev;
+
+	dev->driver->pm = &vfio_pci_pm_ops;
+	pm_runtime_set_autosuspend_delay(dev, VFIO_PCI_AUTOSUSPEND_MS);
+	pm_runtime_use_autosuspend(dev);
+	pm_runtime_allow(dev);
+	if (!vdev->disable_idle_d3)
+		pm_runtime_put(dev);
+}
+
+/**
+ * vfio_pci_power_unregister - undo vfio_pci_power_register()
+ * @vdev: the device
+ *
+ * Context: may sleep.
+ */
+void vfio_pci_power_unregister(struct vfio_pci_core_device *vdev)
+{
+	struct device *dev = &vdev->pdev->dev;
+
+	if (!vdev->disable_idle_d3)
+		pm_runtime_get_noresume(dev);
+	pm_runtime_forbid(dev);
+	pm_runtime_dont_use_autosuspend(dev);
+}

@@ -230,8 +230,9 @@ void vfio_pci_reset_unused_set(struct vfio_device_set *dev_set);
  */
 int vfio_pci_set_power_state(struct vfio_pci_core_device *vdev,
 			     pci_power_t state);
-extern const struct dev_pm_ops vfio_pci_pm_ops;
 void vfio_pci_probe_power(struct vfio_pci_core_device *vdev);
+void vfio_pci_power_register(struct vfio_pci_core_device *vdev);
+void vfio_pci_power_unregister(struct vfio_pci_core_device *vdev);
 void vfio_pci_low_power_leave(struct vfio_pci_core_device *vdev);
 int vfio_pci_feature_low_power(struct vfio_pci_core_device *vdev, u32 feature,
 			       u32 flags, void __user *arg, size_t argsz);
