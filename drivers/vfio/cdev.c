@@ -147,7 +147,7 @@ long vfio_cdev_bind(struct vfio_device_file *df,
 	if (ret)
 		return ret;
 
-	mutex_lock(&device->dev_set->lock);
+	vfio_device_lock_set(device);
 	ret = vfio_cdev_bind_to(df, bind.iommufd, token, &arg->out_devid);
 	mutex_unlock(&device->dev_set->lock);
 
@@ -246,7 +246,7 @@ void vfio_cdev_close(struct vfio_device_file *df)
 	if (!df->working)
 		return;
 
-	mutex_lock(&device->dev_set->lock);
+	vfio_device_lock_set(device);
 	vfio_device_file_stop(df);
 	device->cdev_opened = false;
 	mutex_unlock(&device->dev_set->lock);

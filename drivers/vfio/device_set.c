@@ -9,6 +9,12 @@
  *		core holds it around open_device() and close_device(), so a
  *		driver that takes it sees no device of the set being opened or
  *		closed.
+ *
+ * A reset may take 100 ms, and dozens of VFs are in one set. So an open_device()
+ * or close_device() that has to wait for its own device alone steps aside: it
+ * drops the lock, and takes it again when it steps back. Meanwhile the device
+ * counts as open. Whoever opens or closes this device, or does something to all
+ * devices of the set at once, waits for it to be back; others do not.
  */
 #include <linux/slab.h>
 #include <linux/xarray.h>
@@ -28,6 +34,7 @@ static struct vfio_device_set *vfio_set_create(void *set_id)
 		return ERR_PTR(-ENOMEM);
 
 	mutex_init(&set->lock);
+	init_waitqueue_head(&set->back);
 	INIT_LIST_HEAD(&set->device_list);
 	set->set_id = set_id;
 
@@ -117,6 +124,77 @@ unsigned int vfio_device_set_open_count(struct vfio_device_set *dev_set)
 	return count;
 }
 EXPORT_SYMBOL_GPL(vfio_device_set_open_count);
+
+/**
+ * vfio_device_step_aside() - let other devices of the set be opened and closed
+ * @device: the device, whose open_device() or close_device() this is
+ *
+ * For the time that something to this device alone takes long. The driver holds
+ * no lock that is taken inside dev_set->lock.
+ *
+ * Context: dev_set->lock is held and dropped.
+ */
+void vfio_device_step_aside(struct vfio_device *device)
+{
+	lockdep_assert_held(&device->dev_set->lock);
+
+	device->aside = true;
+	device->dev_set->aside_count++;
+	mutex_unlock(&device->dev_set->lock);
+}
+EXPORT_SYMBOL_GPL(vfio_device_step_aside);
+
+/**
+ * vfio_device_step_back() - undo vfio_device_step_aside()
+ * @device: the device
+ *
+ * Context: may sleep; takes dev_set->lock and returns with it held.
+ */
+void vfio_device_step_back(struct vfio_device *device)
+{
+	struct vfio_device_set *set = device->dev_set;
+
+	mutex_lock(&set->lock);
+	WRITE_ONCE(device->aside, false);
+	WRITE_ONCE(set->aside_count, set->aside_count - 1);
+	wake_up_all(&set->back);
+}
+EXPORT_SYMBOL_GPL(vfio_device_step_back);
+
+/**
+ * vfio_device_lock_set() - take the lock of a set to open or close a device
+ * @device: the device, which is not aside then
+ *
+ * Context: may sleep; takes dev_set->lock and returns with it held.
+ */
+void vfio_device_lock_set(struct vfio_device *device)
+{
+	struct vfio_device_set *set = device->dev_set;
+
+	mutex_lock(&set->lock);
+	while (device->aside) {
+		mutex_unlock(&set->lock);
+		wait_event(set->back, !READ_ONCE(device->aside));
+		mutex_lock(&set->lock);
+	}
+}
+
+/**
+ * vfio_device_set_lock_all() - take the lock of a set, no device of it aside
+ * @dev_set: the set
+ *
+ * Context: may sleep; takes dev_set->lock and returns with it held.
+ */
+void vfio_device_set_lock_all(struct vfio_device_set *dev_set)
+{
+	mutex_lock(&dev_set->lock);
+	while (dev_set->aside_count) {
+		mutex_unlock(&dev_set->lock);
+		wait_event(dev_set->back, !READ_ONCE(dev_set->aside_count));
+		mutex_lock(&dev_set->lock);
+	}
+}
+EXPORT_SYMBOL_GPL(vfio_device_set_lock_all);
 
 /**
  * vfio_find_device_in_devset() - look up a member of a set

@@ -354,7 +354,7 @@ static int vfio_group_open_device(struct vfio_device_file *df)
 	int ret;
 
 	mutex_lock(&df->group->lock);
-	mutex_lock(&device->dev_set->lock);
+	vfio_device_lock_set(device);
 	ret = vfio_device_file_start(df, NULL);
 	mutex_unlock(&device->dev_set->lock);
 	mutex_unlock(&df->group->lock);
@@ -367,7 +367,7 @@ void vfio_group_close_device(struct vfio_device_file *df)
 	struct vfio_device *device = df->device;
 
 	mutex_lock(&df->group->lock);
-	mutex_lock(&device->dev_set->lock);
+	vfio_device_lock_set(device);
 	vfio_device_file_stop(df);
 	mutex_unlock(&device->dev_set->lock);
 	mutex_unlock(&df->group->lock);

@@ -167,6 +167,7 @@ void vfio_device_put_registration(struct vfio_device *device);
 /* device_set.c */
 void vfio_device_set_exit(void);
 void vfio_device_leave_set(struct vfio_device *device);
+void vfio_device_lock_set(struct vfio_device *device);
 
 /* device_fs.c */
 int vfio_device_inode_get(struct vfio_device *device);

@@ -21,6 +21,7 @@
 #include <linux/mm.h>
 #include <linux/poll.h>
 #include <linux/uuid.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <uapi/linux/vfio.h>
 
@@ -45,6 +46,9 @@ struct vfio_device_set {
 	struct mutex		lock;		/* opening and closing */
 	struct list_head	device_list;
 	unsigned int		device_count;
+	/* Devices being opened or closed with the lock dropped; under it. */
+	unsigned int		aside_count;
+	wait_queue_head_t	back;
 };
 
 /**
@@ -100,6 +104,8 @@ struct vfio_device {
 	u8					iommufd_attached:1;
 #endif
 	u8					cdev_opened:1;
+	/* Being opened or closed with dev_set->lock dropped; under it. */
+	bool					aside;
 #ifdef CONFIG_DEBUG_FS
 	struct dentry				*debug_root;
 #endif
@@ -315,6 +321,9 @@ void vfio_unregister_group_dev(struct vfio_device *device);
 
 int vfio_assign_device_set(struct vfio_device *device, void *set_id);
 unsigned int vfio_device_set_open_count(struct vfio_device_set *dev_set);
+void vfio_device_step_aside(struct vfio_device *device);
+void vfio_device_step_back(struct vfio_device *device);
+void vfio_device_set_lock_all(struct vfio_device_set *dev_set);
 struct vfio_device *
 vfio_find_device_in_devset(struct vfio_device_set *dev_set,
 			   struct device *dev);

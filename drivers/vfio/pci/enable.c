@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * First open and last close: making a function usable, and leaving nothing of
- * its user behind. Both run under dev_set->lock.
+ * its user behind. Both run under dev_set->lock, and step aside where they wait
+ * for this function alone: it wakes up, it is reset.
  */
 #include <linux/eventfd.h>
 #include <linux/pci.h>
@@ -113,19 +114,8 @@ static void vfio_pci_probe_msix(struct vfio_pci_core_device *vdev)
 	vdev->has_dyn_msix = pci_msix_can_alloc_dyn(pdev);
 }
 
-/**
- * vfio_pci_core_enable - first open: make the function usable
- * @vdev: the device
- *
- * The function is awake, enabled, reset where it can be, and its
- * configuration space is ready to be read by the user; a driver that has more
- * to do does it now and calls vfio_pci_core_finish_enable().
- *
- * Return: 0; -EAGAIN where the device's lock is contended, as a removal in
- * progress does; or what waking, enabling or allocating returns.
- * Context: may sleep; dev_set->lock is held.
- */
-int vfio_pci_core_enable(struct vfio_pci_core_device *vdev)
+/* The part of a first open that may take long. */
+static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *pdev = vdev->pdev;
 	int ret;
@@ -146,6 +136,39 @@ int vfio_pci_core_enable(struct vfio_pci_core_device *vdev)
 	if (ret == -EAGAIN)
 		goto disable;
 	vdev->reset_works = !ret;
+	return 0;
+
+disable:
+	pci_disable_device(pdev);
+put_power:
+	if (!vdev->disable_idle_d3)
+		pm_runtime_put(&pdev->dev);
+	return ret;
+}
+
+/**
+ * vfio_pci_core_enable - first open: make the function usable
+ * @vdev: the device
+ *
+ * The function is awake, enabled, reset where it can be, and its
+ * configuration space is ready to be read by the user; a driver that has more
+ * to do does it now and calls vfio_pci_core_finish_enable().
+ *
+ * Return: 0; -EAGAIN where the device's lock is contended, as a removal in
+ * progress does; or what waking, enabling or allocating returns.
+ * Context: may sleep; dev_set->lock is held, dropped and taken again. No lock
+ * that is taken inside it is held.
+ */
+int vfio_pci_core_enable(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	int ret;
+
+	vfio_device_step_aside(&vdev->vdev);
+	ret = vfio_pci_wake_and_reset(vdev);
+	vfio_device_step_back(&vdev->vdev);
+	if (ret)
+		return ret;
 
 	pci_save_state(pdev);
 	vdev->pci_saved_state = pci_store_saved_state(pdev);
@@ -171,9 +194,7 @@ close_zdev:
 free_state:
 	kfree(vdev->pci_saved_state);
 	vdev->pci_saved_state = NULL;
-disable:
 	pci_disable_device(pdev);
-put_power:
 	if (!vdev->disable_idle_d3)
 		pm_runtime_put(&pdev->dev);
 	return ret;
@@ -233,8 +254,8 @@ static void vfio_pci_restore_function(struct vfio_pci_core_device *vdev)
  * vfio_pci_core_disable - last close: undo vfio_pci_core_enable()
  * @vdev: the device
  *
- * Context: may sleep; dev_set->lock is held; no file and no mapping of the
- * device is left. Drivers whose open_device failed after
+ * Context: may sleep; dev_set->lock is held, dropped and taken again; no file
+ * and no mapping of the device is left. Drivers whose open_device failed after
  * vfio_pci_core_enable() call it, too.
  */
 void vfio_pci_core_disable(struct vfio_pci_core_device *vdev)
@@ -265,8 +286,10 @@ void vfio_pci_core_disable(struct vfio_pci_core_device *vdev)
 	vfio_pci_mmap_release(vdev);
 	vfio_pci_zdev_close_device(vdev);
 
+	vfio_device_step_aside(&vdev->vdev);
 	vfio_pci_restore_function(vdev);
 	pci_disable_device(pdev);
+	vfio_device_step_back(&vdev->vdev);
 
 	vfio_pci_reset_unused_set(vdev->vdev.dev_set);
 

@@ -6,8 +6,9 @@
  * them: each affected function bound to a vfio driver, each owned by the
  * caller, each one's gate closed. Who opened the device through a group shows
  * the files of groups for that; who bound it to an iommufd has what is bound
- * there, with the groups of these devices. dev_set->lock keeps the set as it is
- * and its devices from being opened and closed; under it the gates are closed,
+ * there, with the groups of these devices. dev_set->lock, with no device aside,
+ * keeps the set as it is and its devices from being opened and closed; under it
+ * the gates are closed,
  * the first one waiting, the others only trying, because their holders may wait
  * for the first. Either all are held or nothing is reset.
  */
@@ -412,7 +413,7 @@ long vfio_pci_hot_reset(struct vfio_pci_core_device *vdev, void __user *arg)
 	if (ret)
 		goto put;
 
-	mutex_lock(&dev_set->lock);
+	vfio_device_set_lock_all(dev_set);
 	if (vfio_pci_set_is_owned(dev_set, &proof))
 		ret = vfio_pci_reset_set(dev_set, vdev->pdev);
 	else
@@ -437,7 +438,7 @@ void vfio_pci_reset_unused_set(struct vfio_device_set *dev_set)
 	struct vfio_pci_core_device *vdev;
 	struct pci_dev *pdev = NULL;
 
-	/* The one that is being closed still counts. */
+	/* Those that are being closed still count: the last of them does it. */
 	if (vfio_device_set_open_count(dev_set) > 1)
 		return;
 
