@@ -32,6 +32,7 @@
 struct perm_bits;
 struct vfio_pci_alias;
 struct vfio_pci_bar_parts;
+struct vfio_pci_clean;
 struct vfio_pci_core_device;
 struct vfio_pci_region;
 struct vfio_pci_vf_token;
@@ -156,6 +157,10 @@ struct vfio_pci_region {
  * @alias_lock: see at the field
  * @aliases: regions that show a part of a BAR, see wc.c
  * @nr_aliases: how many there are
+ * @reset_on_open: enum vfio_pci_reset_on_open, the driver's choice
+ * @clean: the function after its last close, see clean.c
+ * @touches: bits that say what may have changed it since
+ * @sealed: bits of COMMAND that are off until the next open
  */
 struct vfio_pci_core_device {
 	struct vfio_device		vdev;
@@ -228,6 +233,21 @@ struct vfio_pci_core_device {
 	struct mutex			alias_lock;	/* making aliases */
 	struct vfio_pci_alias		*aliases;
 	unsigned int			nr_aliases;
+	u8				reset_on_open;
+	struct vfio_pci_clean		*clean;
+	unsigned long			touches;
+	u16				sealed;
+};
+
+/**
+ * enum vfio_pci_reset_on_open - which first opens reset the function
+ * @VFIO_PCI_RESET_ALWAYS: all
+ * @VFIO_PCI_RESET_TOUCHED: those of a function that something may have touched
+ *	since the reset at its last close
+ */
+enum vfio_pci_reset_on_open {
+	VFIO_PCI_RESET_ALWAYS,
+	VFIO_PCI_RESET_TOUCHED,
 };
 
 /**

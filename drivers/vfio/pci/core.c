@@ -96,6 +96,7 @@ int vfio_pci_core_init_dev(struct vfio_device *core_vdev)
 	mutex_init(&vdev->alias_lock);
 	spin_lock_init(&vdev->irqlock);
 	vfio_pci_gate_init(vdev);
+	vfio_pci_clean_init(vdev);
 	INIT_LIST_HEAD(&vdev->dummy_resources_list);
 	INIT_LIST_HEAD(&vdev->peers);
 	INIT_LIST_HEAD(&vdev->dmabufs);
@@ -120,6 +121,7 @@ void vfio_pci_core_release_dev(struct vfio_device *core_vdev)
 	mutex_destroy(&vdev->ioeventfds_lock);
 	mutex_destroy(&vdev->barmap_lock);
 	mutex_destroy(&vdev->alias_lock);
+	vfio_pci_clean_free(vdev);
 	kfree(vdev->pm_save);
 	kfree(vdev->io_buffer);
 }
@@ -229,6 +231,7 @@ void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 	vfio_pci_gate_recheck(vdev, VFIO_PCI_GATE_REMOVE);
 	vfio_unregister_group_dev(&vdev->vdev);
 	vfio_pci_gate_exit(vdev);
+	vfio_pci_clean_unseal(vdev);
 
 	vfio_pci_sriov_exit(vdev);
 	vfio_pci_vga_exit(vdev);
@@ -542,6 +545,7 @@ pci_ers_result_t vfio_pci_core_aer_err_detected(struct pci_dev *pdev,
 {
 	struct vfio_pci_core_device *vdev = pci_get_drvdata(pdev);
 
+	vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_ERROR);
 	if (state != pci_channel_io_normal)
 		vfio_pci_gate_error(vdev);
 	vfio_pci_signal_error(vdev);
@@ -554,8 +558,15 @@ static void vfio_pci_aer_resume(struct pci_dev *pdev)
 	vfio_pci_gate_resume(pci_get_drvdata(pdev));
 }
 
+/* Somebody else's reset, of the function or of the bus it is on. */
+static void vfio_pci_reset_prepare(struct pci_dev *pdev)
+{
+	vfio_pci_clean_touch(pci_get_drvdata(pdev), VFIO_PCI_TOUCH_RESET);
+}
+
 const struct pci_error_handlers vfio_pci_core_err_handlers = {
 	.error_detected = vfio_pci_core_aer_err_detected,
+	.reset_prepare = vfio_pci_reset_prepare,
 	.resume = vfio_pci_aer_resume,
 };
 EXPORT_SYMBOL_GPL(vfio_pci_core_err_handlers);

@@ -9,6 +9,7 @@
 #include <linux/pm_runtime.h>
 #include <linux/vgaarb.h>
 
+#include "trace.h"
 #include "vfio_pci_priv.h"
 
 static bool nointxmask;
@@ -118,13 +119,12 @@ static void vfio_pci_probe_msix(struct vfio_pci_core_device *vdev)
 static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *pdev = vdev->pdev;
+	bool clean;
 	int ret;
 
-	if (!vdev->disable_idle_d3) {
-		ret = pm_runtime_resume_and_get(&pdev->dev);
-		if (ret < 0)
-			return ret;
-	}
+	ret = vfio_pci_clean_wake(vdev, &clean);
+	if (ret)
+		return ret;
 
 	/* No DMA before the user turns it on. */
 	pci_clear_master(pdev);
@@ -132,10 +132,13 @@ static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 	if (ret)
 		goto put_power;
 
-	ret = pci_try_reset_function(pdev);
-	if (ret == -EAGAIN)
-		goto disable;
-	vdev->reset_works = !ret;
+	if (!clean) {
+		ret = pci_try_reset_function(pdev);
+		trace_vfio_pci_reset(pdev, VFIO_PCI_GATE_ENABLE, ret);
+		if (ret == -EAGAIN)
+			goto disable;
+		vdev->reset_works = !ret;
+	}
 	return 0;
 
 disable:
@@ -150,9 +153,9 @@ put_power:
  * vfio_pci_core_enable - first open: make the function usable
  * @vdev: the device
  *
- * The function is awake, enabled, reset where it can be, and its
- * configuration space is ready to be read by the user; a driver that has more
- * to do does it now and calls vfio_pci_core_finish_enable().
+ * The function is awake, enabled, reset where it can be and is not clean, and
+ * its configuration space is ready to be read by the user; a driver that has
+ * more to do does it now and calls vfio_pci_core_finish_enable().
  *
  * Return: 0; -EAGAIN where the device's lock is contended, as a removal in
  * progress does; or what waking, enabling or allocating returns.
@@ -230,6 +233,7 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_finish_enable);
 static void vfio_pci_restore_function(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *pdev = vdev->pdev;
+	bool initial = true;
 
 	vdev->needs_reset = true;
 	if (pci_load_and_free_saved_state(pdev, &vdev->pci_saved_state)) {
@@ -237,17 +241,18 @@ static void vfio_pci_restore_function(struct vfio_pci_core_device *vdev)
 		if (!vdev->reset_works)
 			return;
 		pci_save_state(pdev);
+		initial = false;
 	}
 
 	/* Quiet: no DMA, no decoding, no interrupt while it is reset. */
 	pci_write_config_word(pdev, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE);
 
 	if (vdev->reset_works && pci_dev_trylock(pdev)) {
-		if (!__pci_reset_function_locked(pdev))
-			vdev->needs_reset = false;
+		vdev->needs_reset = vfio_pci_clean_reset(vdev, initial);
 		pci_dev_unlock(pdev);
+	} else {
+		pci_restore_state(pdev);
 	}
-	pci_restore_state(pdev);
 }
 
 /**

@@ -218,6 +218,7 @@ static int vfio_pci_runtime_resume(struct device *dev)
 {
 	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
 
+	vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_WOKEN);
 	/* With a wakeup eventfd the first resume ends low power. */
 	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_LOW_POWER);
 	vdev->gate_holds &= ~VFIO_PCI_HOLD_ASLEEP;
@@ -237,6 +238,7 @@ static int vfio_pci_suspend(struct device *dev)
 {
 	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
 
+	vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_SLEEP);
 	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_SUSPEND);
 	vdev->gate_holds |= VFIO_PCI_HOLD_SUSPEND;
 	vfio_pci_gate_open(vdev);

@@ -319,6 +319,7 @@ int vfio_pci_core_sriov_configure(struct vfio_pci_core_device *vdev,
 {
 	device_lock_assert(&vdev->pdev->dev);
 
+	vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_SRIOV);
 	if (nr_virtfn)
 		return vfio_pci_sriov_enable(vdev, nr_virtfn);
 

@@ -26,6 +26,16 @@ TRACE_DEFINE_ENUM(VFIO_PCI_GATE_LOW_POWER);
 TRACE_DEFINE_ENUM(VFIO_PCI_GATE_AER);
 TRACE_DEFINE_ENUM(VFIO_PCI_GATE_REMOVE);
 TRACE_DEFINE_ENUM(VFIO_PCI_GATE_SUSPEND);
+TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_USER);
+TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_POLICY);
+TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_EXPOSED);
+TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_CONFIG);
+TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_METHODS);
+TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_RESET);
+TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_ERROR);
+TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_WOKEN);
+TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_SLEEP);
+TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_SRIOV);
 
 #define vfio_pci_show_cause(cause)					\
 	__print_symbolic(cause,						\
@@ -144,6 +154,35 @@ TRACE_EVENT(vfio_pci_reset,
 	),
 	TP_printk("%s cause=%s ret=%d", __get_str(device),
 		  vfio_pci_show_cause(__entry->cause), __entry->ret)
+);
+
+#define vfio_pci_show_touches(touches)					\
+	__print_flags(touches, "|",					\
+		      { BIT(VFIO_PCI_TOUCH_USER), "user" },		\
+		      { BIT(VFIO_PCI_TOUCH_POLICY), "policy" },		\
+		      { BIT(VFIO_PCI_TOUCH_EXPOSED), "exposed" },	\
+		      { BIT(VFIO_PCI_TOUCH_CONFIG), "config" },		\
+		      { BIT(VFIO_PCI_TOUCH_METHODS), "methods" },	\
+		      { BIT(VFIO_PCI_TOUCH_RESET), "reset" },		\
+		      { BIT(VFIO_PCI_TOUCH_ERROR), "error" },		\
+		      { BIT(VFIO_PCI_TOUCH_WOKEN), "woken" },		\
+		      { BIT(VFIO_PCI_TOUCH_SLEEP), "sleep" },		\
+		      { BIT(VFIO_PCI_TOUCH_SRIOV), "sriov" })
+
+/* First open: what makes a reset necessary, nothing if it is not. */
+TRACE_EVENT(vfio_pci_clean,
+	TP_PROTO(struct pci_dev *pdev, unsigned long touches),
+	TP_ARGS(pdev, touches),
+	TP_STRUCT__entry(
+		__string(device, pci_name(pdev))
+		__field(unsigned long, touches)
+	),
+	TP_fast_assign(
+		__assign_str(device);
+		__entry->touches = touches;
+	),
+	TP_printk("%s touched=%s", __get_str(device),
+		  vfio_pci_show_touches(__entry->touches))
 );
 
 #endif /* DRIVERS_VFIO_PCI_TRACE_H */

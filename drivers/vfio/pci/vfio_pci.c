@@ -42,6 +42,37 @@ static bool write_combine;
 module_param(write_combine, bool, 0444);
 MODULE_PARM_DESC(write_combine, "Map prefetchable BARs write-combined; the devices' write_combine attributes start with this");
 
+static const char * const vfio_pci_reset_on_open_names[] = {
+	[VFIO_PCI_RESET_ALWAYS] = "always",
+	[VFIO_PCI_RESET_TOUCHED] = "touched",
+};
+
+static u8 reset_on_open = VFIO_PCI_RESET_TOUCHED;
+
+static int vfio_pci_reset_on_open_set(const char *val,
+				      const struct kernel_param *kp)
+{
+	int policy = sysfs_match_string(vfio_pci_reset_on_open_names, val);
+
+	if (policy < 0)
+		return policy;
+	WRITE_ONCE(reset_on_open, policy);
+	return 0;
+}
+
+static int vfio_pci_reset_on_open_get(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%s\n",
+			  vfio_pci_reset_on_open_names[READ_ONCE(reset_on_open)]);
+}
+
+static const struct kernel_param_ops vfio_pci_reset_on_open_ops = {
+	.set = vfio_pci_reset_on_open_set,
+	.get = vfio_pci_reset_on_open_get,
+};
+module_param_cb(reset_on_open, &vfio_pci_reset_on_open_ops, NULL, 0644);
+MODULE_PARM_DESC(reset_on_open, "Which opens reset devices bound from now on: \"always\" all, \"touched\" (default) not those of a device that nothing can have changed since the reset at its last close");
+
 static bool disable_denylist;
 module_param(disable_denylist, bool, 0444);
 MODULE_PARM_DESC(disable_denylist, "Bind even devices whose known errata let an untrusted user harm the system");
@@ -145,6 +176,7 @@ static int vfio_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		return PTR_ERR(vdev);
 
 	vdev->write_combine = write_combine;
+	vdev->reset_on_open = READ_ONCE(reset_on_open);
 	pci_set_drvdata(pdev, vdev);
 	ret = vfio_pci_core_register_device(vdev);
 	if (!ret)
@@ -161,6 +193,35 @@ static void vfio_pci_remove(struct pci_dev *pdev)
 	vfio_pci_core_unregister_device(vdev);
 	vfio_put_device(&vdev->vdev);
 }
+
+static ssize_t reset_on_open_show(struct device *dev,
+				  struct device_attribute *attr, char *buf)
+{
+	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
+	u8 policy = READ_ONCE(vdev->reset_on_open);
+
+	return sysfs_emit(buf, "%s\n", vfio_pci_reset_on_open_names[policy]);
+}
+
+static ssize_t reset_on_open_store(struct device *dev,
+				   struct device_attribute *attr,
+				   const char *buf, size_t count)
+{
+	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
+	int policy = sysfs_match_string(vfio_pci_reset_on_open_names, buf);
+
+	if (policy < 0)
+		return policy;
+	WRITE_ONCE(vdev->reset_on_open, policy);
+	return count;
+}
+static DEVICE_ATTR_RW(reset_on_open);
+
+static struct attribute *vfio_pci_attrs[] = {
+	&dev_attr_reset_on_open.attr,
+	NULL
+};
+ATTRIBUTE_GROUPS(vfio_pci);
 
 static int vfio_pci_sriov_configure(struct pci_dev *pdev, int nr_virtfn)
 {
@@ -187,6 +248,7 @@ static struct pci_driver vfio_pci_driver = {
 	.remove = vfio_pci_remove,
 	.sriov_configure = vfio_pci_sriov_configure,
 	.err_handler = &vfio_pci_core_err_handlers,
+	.dev_groups = vfio_pci_groups,
 };
 
 /* One entry of ids=; anything wrong with it is reported and skipped. */

@@ -208,6 +208,28 @@ ssize_t vfio_pci_bar_io_rw(struct vfio_pci_core_device *vdev, int bar,
 bool vfio_pci_vga_disabled(void);
 bool vfio_pci_idle_d3_disabled(void);
 
+/* clean.c: is the reset at the last close good for the next open? */
+enum vfio_pci_touch {
+	VFIO_PCI_TOUCH_USER,		/* a user, or nobody knows */
+	VFIO_PCI_TOUCH_POLICY,		/* the administrator wants the reset */
+	VFIO_PCI_TOUCH_EXPOSED,		/* its memory could not be shut */
+	VFIO_PCI_TOUCH_CONFIG,		/* configuration space differs */
+	VFIO_PCI_TOUCH_METHODS,		/* so does the way to reset it */
+	VFIO_PCI_TOUCH_RESET,		/* somebody reset it, or wants to */
+	VFIO_PCI_TOUCH_ERROR,		/* the platform found an error */
+	VFIO_PCI_TOUCH_WOKEN,		/* woken from suspension at run time */
+	VFIO_PCI_TOUCH_SLEEP,		/* the system slept */
+	VFIO_PCI_TOUCH_SRIOV,		/* VFs came or went */
+};
+
+void vfio_pci_clean_init(struct vfio_pci_core_device *vdev);
+void vfio_pci_clean_free(struct vfio_pci_core_device *vdev);
+void vfio_pci_clean_touch(struct vfio_pci_core_device *vdev,
+			  enum vfio_pci_touch touch);
+int vfio_pci_clean_wake(struct vfio_pci_core_device *vdev, bool *clean);
+int vfio_pci_clean_reset(struct vfio_pci_core_device *vdev, bool initial);
+void vfio_pci_clean_unseal(struct vfio_pci_core_device *vdev);
+
 /* info.c: the answers of the information ioctls */
 long vfio_pci_get_info(struct vfio_pci_core_device *vdev, void __user *arg);
 long vfio_pci_get_region_info(struct vfio_pci_core_device *vdev,
