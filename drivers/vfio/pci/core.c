@@ -127,13 +127,16 @@ void vfio_pci_core_release_dev(struct vfio_device *core_vdev)
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_release_dev);
 
-/* Functions that a bus or slot reset hits together are opened under one lock. */
+/*
+ * Functions that a bus or slot reset hits together are opened under one lock. A
+ * VF cannot be reset that way by itself, and its PF's reset ends it.
+ */
 static int vfio_pci_assign_set(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *pdev = vdev->pdev;
 	void *set_id = pdev->bus;
 
-	if (pci_is_root_bus(pdev->bus))
+	if (pci_is_root_bus(pdev->bus) || pdev->is_virtfn)
 		set_id = vdev;
 	else if (!pci_probe_reset_slot(pdev->slot))
 		set_id = pdev->slot;
