@@ -16,14 +16,17 @@
  *
  * The MSI-X table is in device memory, out of the user's reach, and lost in
  * any reset that the kernel does not know of. So whenever a vector gets a
- * trigger its entry is written again from the kernel's copy. Memory must
+ * trigger its entry is written again from the kernel's copy, unless the same
+ * call has the interrupt core write it by setting the index up. Memory must
  * decode while the table is touched, by us or by the interrupt core on our
  * behalf: hence vfio_pci_gate_force_decode().
  *
  * An armed vector offers itself to the bypass manager under the eventfd that
  * it signals: a hypervisor that consumes this eventfd may have the interrupt
  * posted to its guest, past the host. The manager calls into the hypervisor,
- * so this is done with memory_lock free.
+ * so this is done with memory_lock free. It walks a list with the last offer
+ * first, so offers go up and are withdrawn going down, and a vector that signals
+ * the same eventfd as before keeps its own.
  *
  * Locks: see irqs.c.
  */
@@ -44,13 +47,13 @@
  * @irq: its Linux interrupt number
  * @producer: its offer to the bypass manager; the token is NULL while there is
  *	none
- * @name: for /proc/interrupts
+ * @name: for /proc/interrupts, at its longest with a domain of 32 bits
  */
 struct vfio_pci_vector {
 	struct vfio_pci_eventfd __rcu *trigger;
 	int irq;
 	struct irq_bypass_producer producer;
-	char *name;
+	char name[48];
 };
 
 /**
@@ -98,6 +101,8 @@ static void vfio_pci_vector_offer(struct vfio_pci_core_device *vdev,
 
 static void vfio_pci_vector_withdraw(struct vfio_pci_vector *vec)
 {
+	if (!vec->producer.token)
+		return;
 	irq_bypass_unregister_producer(&vec->producer);
 	vec->producer.token = NULL;
 }
@@ -133,7 +138,7 @@ static int vfio_pci_vector_irq(struct vfio_pci_core_device *vdev,
 /* Takes @efd where it succeeds; memory decodes. */
 static int vfio_pci_vector_arm(struct vfio_pci_core_device *vdev,
 			       unsigned int vector,
-			       struct vfio_pci_eventfd *efd)
+			       struct vfio_pci_eventfd *efd, bool entry_is_new)
 {
 	struct vfio_pci_vector *vec;
 	int irq, ret;
@@ -148,19 +153,16 @@ static int vfio_pci_vector_arm(struct vfio_pci_core_device *vdev,
 
 	vec->irq = irq;
 	RCU_INIT_POINTER(vec->trigger, efd);
-	vec->name = kasprintf(GFP_KERNEL_ACCOUNT, "vfio-msi%s[%u](%s)",
-			      vfio_pci_is_msix(vdev) ? "x" : "", vector,
-			      pci_name(vdev->pdev));
-	if (!vec->name) {
-		ret = -ENOMEM;
-		goto err_free;
-	}
+	snprintf(vec->name, sizeof(vec->name), "vfio-msi%s[%u](%s)",
+		 vfio_pci_is_msix(vdev) ? "x" : "", vector,
+		 pci_name(vdev->pdev));
 
 	ret = xa_insert(&vdev->ctx, vector, vec, GFP_KERNEL_ACCOUNT);
 	if (ret)
-		goto err_name;
+		goto err_free;
 
-	vfio_pci_vector_restore_entry(vdev, irq);
+	if (!entry_is_new)
+		vfio_pci_vector_restore_entry(vdev, irq);
 	ret = request_irq(irq, vfio_pci_vector_handler, 0, vec->name, vec);
 	if (ret)
 		goto err_erase;
@@ -169,8 +171,6 @@ static int vfio_pci_vector_arm(struct vfio_pci_core_device *vdev,
 
 err_erase:
 	xa_erase(&vdev->ctx, vector);
-err_name:
-	kfree(vec->name);
 err_free:
 	kfree(vec);
 	return ret;
@@ -184,14 +184,14 @@ static void vfio_pci_vector_disarm(struct vfio_pci_core_device *vdev,
 	free_irq(vec->irq, vec);
 	vfio_pci_eventfd_replace(vdev, &vec->trigger, NULL);
 	xa_erase(&vdev->ctx, vector);
-	kfree(vec->name);
 	kfree(vec);
 }
 
 /* The first half of a call: what may fail. On error nothing has changed. */
 static int vfio_pci_msi_arm_new(struct vfio_pci_core_device *vdev,
 				const struct vfio_pci_irq_req *req,
-				struct vfio_pci_vector_change *change)
+				struct vfio_pci_vector_change *change,
+				bool entries_are_new)
 {
 	unsigned int i;
 	int ret = 0;
@@ -202,7 +202,7 @@ static int vfio_pci_msi_arm_new(struct vfio_pci_core_device *vdev,
 		if (!change[i].trigger || xa_load(&vdev->ctx, req->start + i))
 			continue;
 		ret = vfio_pci_vector_arm(vdev, req->start + i,
-					  change[i].trigger);
+					  change[i].trigger, entries_are_new);
 		if (ret)
 			break;
 		change[i].trigger = NULL;
@@ -220,6 +220,18 @@ static int vfio_pci_msi_arm_new(struct vfio_pci_core_device *vdev,
 	return ret;
 }
 
+/* To signal the eventfd that one signals already is no change. */
+static bool vfio_pci_vector_keeps(struct vfio_pci_core_device *vdev,
+				  struct vfio_pci_vector *vec,
+				  const struct vfio_pci_vector_change *change)
+{
+	struct vfio_pci_eventfd *efd;
+
+	efd = rcu_dereference_protected(vec->trigger,
+					lockdep_is_held(&vdev->igate));
+	return change->trigger && change->trigger->ctx == efd->ctx;
+}
+
 /* The second half: the vectors that were armed before the call. */
 static void vfio_pci_msi_change_old(struct vfio_pci_core_device *vdev,
 				    const struct vfio_pci_irq_req *req,
@@ -234,11 +246,12 @@ static void vfio_pci_msi_change_old(struct vfio_pci_core_device *vdev,
 	if (!req->count)
 		return;
 
-	xa_for_each_range(&vdev->ctx, vector, vec, req->start,
-			  req->start + req->count - 1) {
-		if (change[vector - req->start].armed)
+	for (i = req->count; i--; ) {
+		vec = xa_load(&vdev->ctx, req->start + i);
+		if (!vec || change[i].armed)
 			continue;
-		vfio_pci_vector_withdraw(vec);
+		if (!vfio_pci_vector_keeps(vdev, vec, &change[i]))
+			vfio_pci_vector_withdraw(vec);
 		any = true;
 	}
 
@@ -253,9 +266,11 @@ static void vfio_pci_msi_change_old(struct vfio_pci_core_device *vdev,
 						       vec);
 				continue;
 			}
-			vfio_pci_eventfd_replace(vdev, &vec->trigger,
-						 change[i].trigger);
-			change[i].trigger = NULL;
+			if (!vfio_pci_vector_keeps(vdev, vec, &change[i])) {
+				vfio_pci_eventfd_replace(vdev, &vec->trigger,
+							 change[i].trigger);
+				change[i].trigger = NULL;
+			}
 			vfio_pci_vector_restore_entry(vdev, vec->irq);
 		}
 		vfio_pci_gate_restore_decode(vdev, cmd);
@@ -263,7 +278,8 @@ static void vfio_pci_msi_change_old(struct vfio_pci_core_device *vdev,
 
 	xa_for_each_range(&vdev->ctx, vector, vec, req->start,
 			  req->start + req->count - 1)
-		vfio_pci_vector_offer(vdev, vec);
+		if (!vec->producer.token)
+			vfio_pci_vector_offer(vdev, vec);
 }
 
 static int vfio_pci_msi_resolve(const struct vfio_pci_irq_req *req,
@@ -324,10 +340,14 @@ void vfio_pci_msi_disable(struct vfio_pci_core_device *vdev)
 {
 	struct vfio_pci_vector *vec;
 	unsigned long vector;
+	unsigned int i;
 	u16 cmd;
 
-	xa_for_each(&vdev->ctx, vector, vec)
-		vfio_pci_vector_withdraw(vec);
+	for (i = vfio_pci_irq_count(vdev, vdev->irq_type); i--; ) {
+		vec = xa_load(&vdev->ctx, i);
+		if (vec)
+			vfio_pci_vector_withdraw(vec);
+	}
 
 	cmd = vfio_pci_gate_force_decode(vdev);
 	xa_for_each(&vdev->ctx, vector, vec)
@@ -359,7 +379,7 @@ static int vfio_pci_msi_bind(struct vfio_pci_core_device *vdev,
 	if (ret)
 		goto out_free;
 
-	ret = vfio_pci_msi_arm_new(vdev, req, change);
+	ret = vfio_pci_msi_arm_new(vdev, req, change, !was_up);
 	if (!ret)
 		vfio_pci_msi_change_old(vdev, req, change);
 	else if (!was_up)

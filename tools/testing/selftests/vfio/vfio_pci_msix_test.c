@@ -3,11 +3,15 @@
  * MSI-X: the interrupts of e1000e, and those of NVMe, which has many, by
  * loopback. And the error eventfd, which takes a PCIe device.
  */
+#include <stdio.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "vfio_pci_irq.h"
+#include "vfio_gate.h"
 
 #define E1000E_ICS	0xc8
 #define E1000E_IMS	0xd0
@@ -377,6 +381,98 @@ TEST_F(nvme, all_vectors)
 		ASSERT_EQ(0, vfio_irq_disable(&self->d, MSIX));
 		EXPECT_EQ(0, vfio_interrupt_lines(self->d.bdf));
 	}
+}
+
+/* The kernel's functions by which handlers come and go, probed. */
+static int tracing_open(const char *file, int flags)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", vfio_tracefs(), file);
+	return open(path, flags | O_CLOEXEC);
+}
+
+static int probe(const char *event, bool on)
+{
+	char file[64];
+	int fd, ret;
+
+	snprintf(file, sizeof(file), "events/kprobes/%s/enable", event);
+	fd = tracing_open(file, O_WRONLY);
+	ret = dprintf(fd, "%d", on) < 0 ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+static int probes_start(void)
+{
+	int fd = tracing_open("kprobe_events", O_WRONLY | O_APPEND);
+	static const char both[] = "p:vfio_test_get request_threaded_irq\n"
+				   "p:vfio_test_put free_irq\n";
+	int ret = write(fd, both, sizeof(both) - 1) < 0 ? -errno : 0;
+
+	close(fd);
+	close(tracing_open("trace", O_WRONLY | O_TRUNC));
+	return ret ?: probe("vfio_test_get", true) ?:
+	       probe("vfio_test_put", true);
+}
+
+static int probes_hit(const char *event)
+{
+	char line[512];
+	int hits = 0;
+	FILE *f = fdopen(tracing_open("trace", O_RDONLY), "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		hits += line[0] != '#' && strstr(line, event);
+	if (f)
+		fclose(f);
+	return hits;
+}
+
+static void probes_stop(void)
+{
+	int fd;
+
+	probe("vfio_test_get", false);
+	probe("vfio_test_put", false);
+	fd = tracing_open("kprobe_events", O_WRONLY | O_APPEND);
+	dprintf(fd, "-:vfio_test_get\n-:vfio_test_put\n");
+	close(fd);
+}
+
+/* A handler stays where it is, whatever its vector signals next. */
+TEST_F(nvme, arming_again_requests_nothing)
+{
+	int32_t fds[NVME_FDS];
+	int i;
+
+	if (probes_start())
+		SKIP(return, "no probes in this kernel");
+	EXPECT_EQ(0, vfio_irq_eventfds(&self->d, MSIX, 0, NVME_FDS / 2,
+				       self->efd));
+	EXPECT_EQ(NVME_FDS / 2, probes_hit("vfio_test_get"));
+	EXPECT_EQ(0, probes_hit("vfio_test_put"));
+
+	/* Others, the same again, and each somebody else's. */
+	EXPECT_EQ(0, vfio_irq_eventfds(&self->d, MSIX, 0, NVME_FDS / 2,
+				       self->efd + NVME_FDS / 2));
+	EXPECT_EQ(0, vfio_irq_eventfds(&self->d, MSIX, 0, NVME_FDS / 2,
+				       self->efd + NVME_FDS / 2));
+	for (i = 0; i < NVME_FDS / 2; i++)
+		fds[i] = self->efd[NVME_FDS - 1 - i];
+	EXPECT_EQ(0, vfio_irq_eventfds(&self->d, MSIX, 0, NVME_FDS / 2, fds));
+	EXPECT_EQ(NVME_FDS / 2, probes_hit("vfio_test_get"));
+	EXPECT_EQ(0, probes_hit("vfio_test_put"));
+
+	EXPECT_EQ(0, vfio_irq_trigger(&self->d, MSIX, 0, 1));
+	EXPECT_EQ(1, vfio_eventfd_drain(self->efd[NVME_FDS - 1]));
+	for (i = 0; i < NVME_FDS - 1; i++)
+		EXPECT_EQ(0, vfio_eventfd_drain(self->efd[i]));
+
+	EXPECT_EQ(0, vfio_irq_disable(&self->d, MSIX));
+	EXPECT_EQ(NVME_FDS / 2, probes_hit("vfio_test_put"));
+	probes_stop();
 }
 
 TEST_F(nvme, bad_arguments)

@@ -13,6 +13,20 @@ static const char *const roots[] = {
 	"/sys/kernel/tracing", "/sys/kernel/debug/tracing",
 };
 
+/* Where tracefs is mounted, NULL if it is not. */
+const char *vfio_tracefs(void)
+{
+	char path[64];
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/instances", roots[i]);
+		if (!access(path, F_OK))
+			return roots[i];
+	}
+	return NULL;
+}
+
 static int put(struct vfio_trace *t, const char *file, const char *value)
 {
 	char path[256];
@@ -31,19 +45,14 @@ static int put(struct vfio_trace *t, const char *file, const char *value)
 /* -ENXIO where the kernel has no tracing; the events are off. */
 int vfio_trace_start(struct vfio_trace *t)
 {
-	char path[64];
-	unsigned int i;
+	const char *root = vfio_tracefs();
 
-	for (i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "%s/instances", roots[i]);
-		if (access(path, F_OK))
-			continue;
-		snprintf(t->dir, sizeof(t->dir), "%s/vfio_test", path);
-		if (mkdir(t->dir, 0700) && errno != EEXIST)
-			return -errno;
-		return vfio_trace_enable(t, false) ?: vfio_trace_clear(t);
-	}
-	return -ENXIO;
+	if (!root)
+		return -ENXIO;
+	snprintf(t->dir, sizeof(t->dir), "%s/instances/vfio_test", root);
+	if (mkdir(t->dir, 0700) && errno != EEXIST)
+		return -errno;
+	return vfio_trace_enable(t, false) ?: vfio_trace_clear(t);
 }
 
 int vfio_trace_enable(struct vfio_trace *t, bool on)

@@ -100,6 +100,7 @@ struct vfio_trace {
 	char dir[128];
 };
 
+const char *vfio_tracefs(void);
 int vfio_trace_start(struct vfio_trace *t);
 int vfio_trace_enable(struct vfio_trace *t, bool on);
 int vfio_trace_clear(struct vfio_trace *t);
