@@ -3,6 +3,7 @@
  * What the operations that users wait for cost.
  *
  * Prints one line per row: a name, a tab, nanoseconds. With the argument
+ * "vectors" or "parallel" the rows are others, see many_vectors() and parallel(). With
  * "chunks" it prints a curve instead: what a chunk of 2 MiB costs among so many
  * others, one line per number, see chunks(). Run it where time is a
  * count of instructions (QEMU's -icount shift=0, one CPU) and the figures of
@@ -18,10 +19,12 @@
  * booted machine with 4 GiB.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,6 +41,9 @@
 #define IVSHMEM_ID	"1af4:1110"
 #define IVSHMEM_BAR	VFIO_PCI_BAR2_REGION_INDEX
 #define NVME_ID		"1b36:0010"
+
+/* As many as a device can have. */
+#define VECTORS		2048
 
 static struct vfio_dev ivshmem, nvme;
 static off_t bar_offset, config_offset;
@@ -282,10 +288,11 @@ static void open_nvme(size_t unused, uint64_t cost[2])
 	close(fd);
 }
 
+/* And to give vectors that are enabled other eventfds. */
 static void enable_msix(size_t count, uint64_t cost[2])
 {
 	struct vfio_dev d = nvme;
-	int32_t fds[64];
+	int32_t fds[VECTORS];
 	uint64_t start;
 	size_t i;
 
@@ -300,6 +307,17 @@ static void enable_msix(size_t count, uint64_t cost[2])
 	if (vfio_irq_eventfds(&d, VFIO_PCI_MSIX_IRQ_INDEX, 0, count, fds))
 		fail("cannot enable MSI-X");
 	cost[0] = now() - start;
+	for (i = 0; i < count / 2; i++) {
+		int32_t fd = fds[i];
+
+		fds[i] = fds[count - 1 - i];
+		fds[count - 1 - i] = fd;
+	}
+	usleep(50000);
+	start = now();
+	if (vfio_irq_eventfds(&d, VFIO_PCI_MSIX_IRQ_INDEX, 0, count, fds))
+		fail("cannot arm MSI-X again");
+	cost[1] = now() - start;
 	vfio_irq_disable(&d, VFIO_PCI_MSIX_IRQ_INDEX);
 	for (i = 0; i < count; i++)
 		close(fds[i]);
@@ -338,7 +356,8 @@ static const struct operation {
 	  "unmap 256 MiB of scattered 4 KiB pages",
 	  dma_scattered, 256 * MIB, 2 },
 	{ "open an NVMe that was closed cleanly", NULL, open_nvme, 0, 5 },
-	{ "enable 64 MSI-X vectors", NULL, enable_msix, 64, 40 },
+	{ "enable 64 MSI-X vectors", "arm 64 MSI-X vectors again",
+	  enable_msix, 64, 40 },
 	{ "read a config dword", NULL, read_config, 4, 20 },
 	/* The last: from here on the BAR is write-combined. */
 	{ "touch 64 MiB of a BAR, write-combined",
@@ -484,6 +503,186 @@ static int chunks(void)
 	return 0;
 }
 
+static void print(const char *name, uint64_t cost)
+{
+	if (name)
+		printf("%s\t%llu\n", name, (unsigned long long)cost);
+	fflush(stdout);
+}
+
+/* It takes a dozen processors to have so many interrupts. */
+static int many_vectors(void)
+{
+	static const struct operation op = { .run = enable_msix,
+					     .arg = VECTORS, .rounds = 4 };
+	struct rlimit files = { 2 * VECTORS, 2 * VECTORS };
+	uint64_t cost[2];
+
+	setrlimit(RLIMIT_NOFILE, &files);
+	if (vfio_dev_open(&nvme, NVME_ID, VFIO_TYPE1v2_IOMMU))
+		fail("no NVMe controller");
+	close(nvme.device);
+	measure(&op, cost);
+	print("enable 2048 MSI-X vectors", cost[0]);
+	print("arm 2048 MSI-X vectors again", cost[1]);
+	return 0;
+}
+
+/*
+ * Many devices that are opened and closed at the same time, by a process with a
+ * thread for each. Each needs a reset: its interrupt line, which nothing else
+ * depends on, is written before.
+ */
+#define PARALLEL	32
+
+static struct vfio_dev many[PARALLEL];
+static pthread_barrier_t barrier;
+
+static void make_vfs(void)
+{
+	char pf[VFIO_BDF_LEN], link[32], total[16];
+	int i;
+
+	/* A VF whose PF has a user is opened with a token only. */
+	for (i = 0; ; i++) {
+		if (vfio_pci_find(0x1b36, 0x0010, i, pf))
+			fail("no NVMe controller with VFs");
+		if (!vfio_pci_attr_read(pf, "sriov_totalvfs", total,
+					sizeof(total)))
+			break;
+	}
+	if (vfio_modprobe("nvme") || vfio_pci_bind_to(pf, "nvme") ||
+	    vfio_pci_attr_write(pf, "sriov_drivers_autoprobe", "0") ||
+	    vfio_pci_attr_write(pf, "sriov_numvfs", "32"))
+		fail("cannot make VFs");
+	for (i = 0; i < PARALLEL; i++) {
+		snprintf(link, sizeof(link), "virtfn%d", i);
+		if (vfio_pci_link(pf, link, many[i].bdf, VFIO_BDF_LEN))
+			fail("a VF is missing");
+	}
+}
+
+static void find_many(void)
+{
+	char ignored[16], bdf[VFIO_BDF_LEN];
+	int i, nr = 0;
+
+	for (i = 0; nr < PARALLEL; i++) {
+		if (vfio_pci_find(0x1b36, 0x0010, i, bdf))
+			fail("not enough NVMe controllers");
+		if (vfio_pci_attr_read(bdf, "sriov_totalvfs", ignored,
+				       sizeof(ignored)))
+			memcpy(many[nr++].bdf, bdf, VFIO_BDF_LEN);
+	}
+}
+
+static void touch_config(const char *bdf)
+{
+	static uint8_t line;
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%.12s/config",
+		 bdf);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	line++;
+	if (pwrite(fd, &line, 1, PCI_INTERRUPT_LINE) != 1)
+		fail("cannot write the configuration space");
+	close(fd);
+}
+
+static void *open_one(void *arg)
+{
+	struct vfio_dev *d = arg;
+
+	pthread_barrier_wait(&barrier);
+	d->device = vfio_get_device_fd(d->group, d->bdf);
+	return NULL;
+}
+
+static void *close_one(void *arg)
+{
+	struct vfio_dev *d = arg;
+
+	pthread_barrier_wait(&barrier);
+	close(d->device);
+	return NULL;
+}
+
+static uint64_t at_once(void *(*run)(void *), int nr)
+{
+	pthread_t threads[PARALLEL];
+	uint64_t start;
+	int i;
+
+	pthread_barrier_init(&barrier, NULL, nr + 1);
+	for (i = 0; i < nr; i++)
+		if (pthread_create(&threads[i], NULL, run, &many[i]))
+			fail("no thread");
+	pthread_barrier_wait(&barrier);
+	start = now();
+	for (i = 0; i < nr; i++)
+		pthread_join(threads[i], NULL);
+	return now() - start;
+}
+
+static void open_many(size_t nr, uint64_t cost[2])
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		touch_config(many[i].bdf);
+	cost[0] = at_once(open_one, nr);
+	for (i = 0; i < nr; i++)
+		if (many[i].device < 0)
+			fail("cannot open one of many");
+	cost[1] = at_once(close_one, nr);
+}
+
+static void many_rows(const char *what)
+{
+	static const size_t counts[] = { 1, PARALLEL };
+	uint64_t cost[2], best[2];
+	size_t i, round;
+
+	for (i = 0; i < PARALLEL; i++)
+		if (i ? vfio_dev_open_with(&many[i], many[i].bdf, &many[0]) :
+			vfio_dev_open(&many[i], many[i].bdf,
+				      VFIO_TYPE1v2_IOMMU))
+			fail("cannot open the first time");
+	for (i = 0; i < PARALLEL; i++)
+		close(many[i].device);
+	for (i = 0; i < ARRAY_SIZE(counts); i++) {
+		best[0] = UINT64_MAX;
+		best[1] = UINT64_MAX;
+		for (round = 0; round < 3; round++) {
+			open_many(counts[i], cost);
+			if (cost[0] < best[0])
+				best[0] = cost[0];
+			if (cost[1] < best[1])
+				best[1] = cost[1];
+		}
+		printf("open %zu of %d %s, with reset\t%llu\n", counts[i],
+		       PARALLEL, what, (unsigned long long)best[0]);
+		printf("close %zu of %d %s\t%llu\n", counts[i], PARALLEL,
+		       what, (unsigned long long)best[1]);
+		fflush(stdout);
+	}
+	for (i = PARALLEL; i--; ) {
+		close(many[i].group);
+		vfio_dev_init(&many[i]);
+	}
+}
+
+static int parallel(void)
+{
+	find_many();
+	many_rows("NVMes on as many ports");
+	make_vfs();
+	many_rows("VFs of one NVMe");
+	return 0;
+}
+
 static off_t region_offset(uint32_t index)
 {
 	struct vfio_region_info info;
@@ -493,13 +692,6 @@ static off_t region_offset(uint32_t index)
 	return info.offset;
 }
 
-static void print(const char *name, uint64_t cost)
-{
-	if (name)
-		printf("%s\t%llu\n", name, (unsigned long long)cost);
-	fflush(stdout);
-}
-
 int main(int argc, char **argv)
 {
 	uint64_t cost[2];
@@ -507,6 +699,10 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && !strcmp(argv[1], "chunks"))
 		return chunks();
+	if (argc == 2 && !strcmp(argv[1], "vectors"))
+		return many_vectors();
+	if (argc == 2 && !strcmp(argv[1], "parallel"))
+		return parallel();
 	if (vfio_dev_open(&ivshmem, IVSHMEM_ID, VFIO_TYPE1v2_IOMMU))
 		fail("no ivshmem device");
 	if (vfio_dev_open(&nvme, NVME_ID, VFIO_TYPE1v2_IOMMU))
