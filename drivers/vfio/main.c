@@ -7,7 +7,7 @@
 
 #include "vfio.h"
 
-#define VFIO_VERSION	"0.3"
+#define VFIO_VERSION	"0.4"
 #define VFIO_DESC	"VFIO - User Level meta-driver"
 
 static int __init vfio_init(void)

@@ -265,6 +265,6 @@ static void __exit type1_exit(void)
 module_init(type1_init);
 module_exit(type1_exit);
 
-MODULE_VERSION("0.2");
+MODULE_VERSION("0.4");
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("Type1 IOMMU driver for VFIO");

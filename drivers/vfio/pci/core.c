@@ -593,6 +593,7 @@ static void __exit vfio_pci_core_module_exit(void)
 module_init(vfio_pci_core_module_init);
 module_exit(vfio_pci_core_module_exit);
 
+MODULE_VERSION("0.4");
 MODULE_DESCRIPTION("core driver for VFIO based PCI devices");
 MODULE_AUTHOR("The VFIO stack project");
 MODULE_LICENSE("GPL");

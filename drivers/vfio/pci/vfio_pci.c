@@ -306,6 +306,7 @@ static void __exit vfio_pci_exit(void)
 module_init(vfio_pci_init);
 module_exit(vfio_pci_exit);
 
+MODULE_VERSION("0.4");
 MODULE_DESCRIPTION("VFIO PCI - User Level meta-driver");
 MODULE_AUTHOR("The VFIO stack project");
 MODULE_LICENSE("GPL");
