@@ -2,7 +2,7 @@
 # The project's commands. `make` alone tells them.
 .DEFAULT_GOAL := help
 .PHONY: help setup modules intree selftests test-modules debug run test quick compare bench clients \
-	check check-series check-style check-variants series dkms clean
+	check check-series check-style check-variants series deb dkms clean
 
 help:
 	@echo 'make run          an NVMe controller driven from user space through our modules'
@@ -24,6 +24,7 @@ help:
 	@echo 'make check-variants  compiles the base kernel'\''s users of our headers and ours, on six architectures'
 	@echo 'make series       our files as patches on the base kernel: build/series'
 	@echo 'make check-series builds after each of them, and checkpatch on them'
+	@echo 'make deb          a Debian package that installs the modules with DKMS: build/*.deb'
 	@echo 'make dkms         installs the modules for this machine with DKMS'
 	@echo 'make clean        removes build/'
 	@echo
@@ -88,6 +89,10 @@ check-series: setup
 
 check-style: setup
 	@lab/check-style
+
+deb:
+	@lab/setup deb
+	@packaging/debian/build
 
 dkms:
 	@packaging/dkms/install
