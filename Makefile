@@ -2,7 +2,7 @@
 # The project's commands. `make` alone tells them.
 .DEFAULT_GOAL := help
 .PHONY: help setup modules intree selftests test-modules debug run test quick compare bench clients \
-	check check-series check-style check-variants series deb dkms clean
+	check check-series check-style check-variants series deb check-deb dkms clean
 
 help:
 	@echo 'make run          an NVMe controller driven from user space through our modules'
@@ -25,6 +25,7 @@ help:
 	@echo 'make series       our files as patches on the base kernel: build/series'
 	@echo 'make check-series builds after each of them, and checkpatch on them'
 	@echo 'make deb          a Debian package that installs the modules with DKMS: build/*.deb'
+	@echo 'make check-deb    installs and removes it in a virtual machine'
 	@echo 'make dkms         installs the modules for this machine with DKMS'
 	@echo 'make clean        removes build/'
 	@echo
@@ -93,6 +94,10 @@ check-style: setup
 deb:
 	@lab/setup deb
 	@packaging/debian/build
+
+check-deb: deb build/demo
+	@lab/setup package
+	@lab/check-deb build/vfio-dkms_*.deb
 
 dkms:
 	@packaging/dkms/install

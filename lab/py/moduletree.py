@@ -20,13 +20,23 @@ class ModuleTree:
     """ROOT/lib/modules/VERSION, and layers for it."""
 
     def __init__(self, cache, version, root):
-        self.cache, self.version = cache, version
+        self.cache, self.version, self.root = cache, version, root
         self.directory = root / "lib/modules" / version
 
     def stock(self):
         """The kernel's own vfio modules."""
         found = (self.directory / "kernel/drivers/vfio").rglob("*.ko*")
         return [ModuleFile(p) for p in sorted(found)]
+
+    def installed(self):
+        """The vfio modules that modprobe takes, whoever put them there."""
+        shown = subprocess.run(
+            ["/sbin/modprobe", "-d", str(self.root), "-S", self.version, "--show-depends",
+             "-a", "vfio-pci", "vfio_iommu_type1"],
+            check=True, stdout=subprocess.PIPE, text=True).stdout
+        files = [line.split()[1] for line in shown.splitlines() if "insmod" in line]
+        return [ModuleFile(f) for f in dict.fromkeys(files)
+                if pathlib.Path(f).name.startswith("vfio")]
 
     def stage(self, files, layer):
         """Copies modules to LAYER/updates, without debugging information."""
