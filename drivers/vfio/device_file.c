@@ -30,6 +30,7 @@
 #include <linux/mman.h>
 #include <linux/pm_runtime.h>
 #include <linux/sched/mm.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 
 #include "vfio.h"
@@ -308,6 +309,19 @@ vfio_device_fops_get_unmapped_area(struct file *file, unsigned long addr,
 	return mm_get_unmapped_area(current->mm, file, addr, len, pgoff, flags);
 }
 
+/* For /proc/PID/fdinfo: which device somebody has open. Later kernels say it thus. */
+static void vfio_device_fops_show_fdinfo(struct seq_file *seq,
+					 struct file *filep)
+{
+	struct vfio_device_file *df = filep->private_data;
+	char *path = kobject_get_path(&df->device->dev->kobj, GFP_KERNEL);
+
+	if (!path)
+		return;
+	seq_printf(seq, "vfio-device-syspath: /sys%s\n", path);
+	kfree(path);
+}
+
 const struct file_operations vfio_device_fops = {
 	.owner		= THIS_MODULE,
 	.open		= vfio_cdev_open,
@@ -318,4 +332,5 @@ const struct file_operations vfio_device_fops = {
 	.compat_ioctl	= compat_ptr_ioctl,
 	.mmap		= vfio_device_fops_mmap,
 	.get_unmapped_area = vfio_device_fops_get_unmapped_area,
+	.show_fdinfo	= vfio_device_fops_show_fdinfo,
 };
