@@ -88,6 +88,26 @@ struct vfio_pci_region {
 	u32				flags;
 };
 
+#define VFIO_PCI_GATE_CLOSERS	11
+
+/**
+ * struct vfio_pci_gate_closer - what one cause of closing the gate took so far
+ * @count: how often the gate was closed
+ * @cut: how often it was open, so that there were readers to cut off
+ * @cut_ns: time until they were, waiting for them included
+ * @shut_ns: time from there until the gate was to open again
+ * @longest_ns: both together, at worst
+ * @last: when it began last, 0 if it never did
+ */
+struct vfio_pci_gate_closer {
+	u64	count;
+	u64	cut;
+	u64	cut_ns;
+	u64	shut_ns;
+	u64	longest_ns;
+	ktime_t	last;
+};
+
 /**
  * struct vfio_pci_core_device - a PCI function that user space may drive
  * @vdev: what the core sees; first, for vfio_alloc_device()
@@ -143,7 +163,8 @@ struct vfio_pci_region {
  * @gate_open: see at the field
  * @gate_holds: reasons to stay closed that no register shows; as @gate_open
  * @gate_cause: why the gate was closed last; as @gate_open
- * @gate_closed_at: when, or 0 where nobody traces it; as @gate_open
+ * @gate_closed_at: when, or 0 where nobody wants to know; as @gate_open
+ * @gate_closers: by enum vfio_pci_gate_cause; as @gate_open
  * @gate_resume: opens the gate after an error of the platform
  * @peers: struct vfio_peer: BARs mapped for other devices' DMA
  * @dmabufs: parts of BARs that were exported, see dmabuf.c
@@ -220,6 +241,7 @@ struct vfio_pci_core_device {
 	u8				gate_holds;
 	u8				gate_cause;
 	ktime_t				gate_closed_at;
+	struct vfio_pci_gate_closer	gate_closers[VFIO_PCI_GATE_CLOSERS];
 	struct work_struct		gate_resume;
 	struct list_head		peers;
 	struct list_head		dmabufs;

@@ -204,6 +204,7 @@ int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev)
 	ret = vfio_register_group_dev(&vdev->vdev);
 	if (ret)
 		goto power_on;
+	vfio_pci_debugfs_add(vdev);
 	return 0;
 
 power_on:

@@ -70,6 +70,7 @@
 #include <linux/overflow.h>
 #include <linux/pci-p2pdma.h>
 #include <linux/scatterlist.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/wait_bit.h>
@@ -622,6 +623,32 @@ void vfio_pci_dmabufs_restore(struct vfio_pci_core_device *vdev)
 
 	for_each_dmabuf(vdev, d)
 		vfio_pci_dmabuf_set_revoked(d, false);
+}
+
+/**
+ * vfio_pci_dmabufs_show - list what is exported, for debugfs
+ * @vdev: the device
+ * @seq: where to
+ *
+ * Context: any.
+ */
+void vfio_pci_dmabufs_show(struct vfio_pci_core_device *vdev,
+			   struct seq_file *seq)
+{
+	const struct vfio_region_dma_range *range;
+	struct vfio_pci_dmabuf *d;
+	u64 size;
+
+	spin_lock(&vfio_pci_dmabufs_lock);
+	list_for_each_entry(d, &vdev->dmabufs, node) {
+		size = 0;
+		for_each_range(d, range)
+			size += range->length;
+		seq_printf(seq, "%u %#llx %u %s %d\n", d->bar, size,
+			   d->nr_ranges, READ_ONCE(d->revoked) ? "yes" : "no",
+			   atomic_read(&d->maps));
+	}
+	spin_unlock(&vfio_pci_dmabufs_lock);
 }
 
 /**

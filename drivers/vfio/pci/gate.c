@@ -72,13 +72,27 @@ static bool vfio_pci_decodes_memory(struct pci_dev *pdev)
 	return !PCI_POSSIBLE_ERROR(cmd) && (cmd & PCI_COMMAND_MEMORY);
 }
 
-static bool vfio_pci_memory_is_there(struct vfio_pci_core_device *vdev)
+/**
+ * vfio_pci_gate_reasons - why is the memory not there?
+ * @vdev: the device
+ *
+ * A device that is away for another reason is not asked whether it decodes.
+ *
+ * Context: memory_lock is held.
+ * Return: VFIO_PCI_HOLD_* and VFIO_PCI_REASON_*, 0 if the memory is there.
+ */
+unsigned int vfio_pci_gate_reasons(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *pdev = vdev->pdev;
+	unsigned int reasons = vdev->gate_holds;
 
-	return !vdev->gate_holds && pdev->current_state == PCI_D0 &&
-	       pdev->error_state == pci_channel_io_normal &&
-	       vfio_pci_decodes_memory(pdev);
+	if (pdev->current_state != PCI_D0)
+		reasons |= VFIO_PCI_REASON_POWER;
+	if (pdev->error_state != pci_channel_io_normal)
+		reasons |= VFIO_PCI_REASON_ERROR;
+	if (!reasons && !vfio_pci_decodes_memory(pdev))
+		reasons |= VFIO_PCI_REASON_DECODE;
+	return reasons;
 }
 
 /* memory_lock is held for write; it was asked for at @start. */
@@ -86,7 +100,10 @@ static void vfio_pci_gate_cut_readers(struct vfio_pci_core_device *vdev,
 				      enum vfio_pci_gate_cause cause,
 				      ktime_t start)
 {
+	struct vfio_pci_gate_closer *closer = &vdev->gate_closers[cause];
 	bool was_open = vdev->gate_open;
+
+	static_assert(ARRAY_SIZE(vdev->gate_closers) == VFIO_PCI_GATE_NR_CAUSES);
 
 	if (was_open) {
 		WRITE_ONCE(vdev->gate_open, false);
@@ -99,6 +116,10 @@ static void vfio_pci_gate_cut_readers(struct vfio_pci_core_device *vdev,
 	vdev->gate_closed_at = 0;
 	if (start) {
 		vdev->gate_closed_at = ktime_get();
+		closer->count++;
+		closer->cut += was_open;
+		closer->cut_ns += vdev->gate_closed_at - start;
+		closer->last = start;
 		trace_vfio_pci_gate_close(vdev->pdev, cause, was_open,
 					  vdev->gate_closed_at - start);
 	}
@@ -107,7 +128,8 @@ static void vfio_pci_gate_cut_readers(struct vfio_pci_core_device *vdev,
 /* Time is looked at only where someone wants to know it. */
 static ktime_t vfio_pci_gate_clock(void)
 {
-	return trace_vfio_pci_gate_close_enabled() ||
+	return IS_ENABLED(CONFIG_VFIO_DEBUGFS) ||
+	       trace_vfio_pci_gate_close_enabled() ||
 	       trace_vfio_pci_gate_open_enabled() ? ktime_get() : 0;
 }
 
@@ -148,6 +170,19 @@ bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
 	return true;
 }
 
+static void vfio_pci_gate_account(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_gate_closer *closer =
+		&vdev->gate_closers[vdev->gate_cause];
+	ktime_t now = ktime_get();
+	u64 shut_ns = now - vdev->gate_closed_at;
+
+	closer->shut_ns += shut_ns;
+	closer->longest_ns = max_t(u64, closer->longest_ns, now - closer->last);
+	trace_vfio_pci_gate_open(vdev->pdev, vdev->gate_cause, vdev->gate_open,
+				 shut_ns);
+}
+
 /**
  * vfio_pci_gate_open - let the readers in again if the memory is there
  * @vdev: the device
@@ -156,7 +191,7 @@ bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
  */
 void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 {
-	WRITE_ONCE(vdev->gate_open, vfio_pci_memory_is_there(vdev));
+	WRITE_ONCE(vdev->gate_open, !vfio_pci_gate_reasons(vdev));
 	/* Pairs with the one in vfio_pci_gate_error(). */
 	smp_mb();
 	if (READ_ONCE(vdev->pdev->error_state) != pci_channel_io_normal)
@@ -167,9 +202,7 @@ void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 		vfio_pci_dmabufs_restore(vdev);
 	}
 	if (vdev->gate_closed_at)
-		trace_vfio_pci_gate_open(vdev->pdev, vdev->gate_cause,
-					 vdev->gate_open,
-					 ktime_get() - vdev->gate_closed_at);
+		vfio_pci_gate_account(vdev);
 	up_write(&vdev->memory_lock);
 }
 

@@ -8,6 +8,8 @@
 
 #include <linux/vfio_pci_core.h>
 
+struct seq_file;
+
 /*
  * gate.c: is device memory there? Read the head of that file first.
  *
@@ -15,24 +17,35 @@
  * cut off; open looks at the hardware again and drops the lock. Between the
  * two the caller does to the device whatever made it close the gate.
  */
+#define VFIO_PCI_GATE_CAUSES(cause, last)				\
+	cause(ENABLE, enable)		/* first open */		\
+	cause(DISABLE, disable)		/* last close */		\
+	cause(COMMAND, command)		/* write to the COMMAND register */ \
+	cause(POWER, power)		/* write to the PM capability */ \
+	cause(RESET, reset)		/* VFIO_DEVICE_RESET */		\
+	cause(FLR, flr)			/* reset written to config space */ \
+	cause(HOT_RESET, hot_reset)	/* bus or slot reset of a set */ \
+	cause(LOW_POWER, low_power)	/* low power entry and exit */	\
+	cause(AER, aer)			/* the platform found an error */ \
+	cause(REMOVE, remove)		/* the driver is to let go */	\
+	last(SUSPEND, suspend)		/* the system sleeps */
+
+/* Their names are also those in tracepoints and debugfs. */
 enum vfio_pci_gate_cause {
-	VFIO_PCI_GATE_ENABLE,		/* first open */
-	VFIO_PCI_GATE_DISABLE,		/* last close */
-	VFIO_PCI_GATE_COMMAND,		/* write to the COMMAND register */
-	VFIO_PCI_GATE_POWER,		/* write to the PM capability */
-	VFIO_PCI_GATE_RESET,		/* VFIO_DEVICE_RESET */
-	VFIO_PCI_GATE_FLR,		/* reset written to config space */
-	VFIO_PCI_GATE_HOT_RESET,	/* bus or slot reset of a set */
-	VFIO_PCI_GATE_LOW_POWER,	/* low power entry and exit */
-	VFIO_PCI_GATE_AER,		/* the platform found an error */
-	VFIO_PCI_GATE_REMOVE,		/* the driver is to let go */
-	VFIO_PCI_GATE_SUSPEND,		/* the system sleeps */
+#define VFIO_PCI_GATE_ENUM(name, shown)	VFIO_PCI_GATE_##name,
+	VFIO_PCI_GATE_CAUSES(VFIO_PCI_GATE_ENUM, VFIO_PCI_GATE_ENUM)
+#undef VFIO_PCI_GATE_ENUM
+	VFIO_PCI_GATE_NR_CAUSES
 };
 
 /* Reasons to stay closed that no register shows: bits of gate_holds. */
 #define VFIO_PCI_HOLD_NOT_OPEN		BIT(0)	/* no user has the device */
 #define VFIO_PCI_HOLD_ASLEEP		BIT(1)	/* suspended at run time */
 #define VFIO_PCI_HOLD_SUSPEND		BIT(2)	/* the system sleeps */
+/* Those that the hardware, or the platform, tells. */
+#define VFIO_PCI_REASON_POWER		BIT(8)	/* not in D0 */
+#define VFIO_PCI_REASON_ERROR		BIT(9)	/* the platform froze it */
+#define VFIO_PCI_REASON_DECODE		BIT(10)	/* memory does not decode */
 
 void vfio_pci_gate_close(struct vfio_pci_core_device *vdev,
 			 enum vfio_pci_gate_cause cause);
@@ -48,6 +61,7 @@ void vfio_pci_gate_exit(struct vfio_pci_core_device *vdev);
 /* Under memory_lock, read or write. */
 bool vfio_pci_gate_is_open(struct vfio_pci_core_device *vdev);
 bool vfio_pci_gate_admits_maps(struct vfio_pci_core_device *vdev);
+unsigned int vfio_pci_gate_reasons(struct vfio_pci_core_device *vdev);
 
 /* Memory decodes between the two, whatever the user did to COMMAND. */
 u16 vfio_pci_gate_force_decode(struct vfio_pci_core_device *vdev)
@@ -131,6 +145,8 @@ void vfio_pci_peers_map(struct vfio_pci_core_device *vdev);
 void vfio_pci_dmabufs_revoke(struct vfio_pci_core_device *vdev);
 void vfio_pci_dmabufs_restore(struct vfio_pci_core_device *vdev);
 void vfio_pci_dmabufs_end(struct vfio_pci_core_device *vdev);
+void vfio_pci_dmabufs_show(struct vfio_pci_core_device *vdev,
+			   struct seq_file *seq);
 int vfio_pci_feature_dma_buf(struct vfio_pci_core_device *vdev, u32 flags,
 			     struct vfio_device_feature_dma_buf __user *arg,
 			     size_t argsz);
@@ -139,6 +155,8 @@ static inline void vfio_pci_dmabufs_revoke(struct vfio_pci_core_device *vdev) {}
 static inline void
 vfio_pci_dmabufs_restore(struct vfio_pci_core_device *vdev) {}
 static inline void vfio_pci_dmabufs_end(struct vfio_pci_core_device *vdev) {}
+static inline void vfio_pci_dmabufs_show(struct vfio_pci_core_device *vdev,
+					 struct seq_file *seq) {}
 
 static inline int
 vfio_pci_feature_dma_buf(struct vfio_pci_core_device *vdev, u32 flags,
@@ -147,6 +165,13 @@ vfio_pci_feature_dma_buf(struct vfio_pci_core_device *vdev, u32 flags,
 {
 	return -ENOTTY;
 }
+#endif
+
+/* debugfs.c: what of all this an administrator may look at */
+#ifdef CONFIG_VFIO_DEBUGFS
+void vfio_pci_debugfs_add(struct vfio_pci_core_device *vdev);
+#else
+static inline void vfio_pci_debugfs_add(struct vfio_pci_core_device *vdev) {}
 #endif
 
 /*
