@@ -24,8 +24,8 @@ help:
 	@echo 'make check-variants  compiles the base kernel'\''s users of our headers and ours, on six architectures'
 	@echo 'make series       our files as patches on the base kernel: build/series'
 	@echo 'make check-series builds after each of them, and checkpatch on them'
-	@echo 'make deb          a Debian package that installs the modules with DKMS: build/*.deb'
-	@echo 'make check-deb    installs and removes it in a virtual machine'
+	@echo 'make deb          Debian packages: the modules with DKMS, lsvfio: build/*.deb'
+	@echo 'make check-deb    installs, uses and removes them in a virtual machine'
 	@echo 'make dkms         installs the modules for this machine with DKMS'
 	@echo 'make clean        removes build/'
 	@echo
@@ -97,7 +97,7 @@ deb:
 
 check-deb: deb build/demo
 	@lab/setup package
-	@lab/check-deb build/vfio-dkms_*.deb
+	@lab/check-deb build
 
 dkms:
 	@packaging/dkms/install
