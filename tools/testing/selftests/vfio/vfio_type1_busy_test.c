@@ -7,7 +7,6 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,7 +15,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/param.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,64 +29,6 @@
 /* Long enough for what goes on, short enough for what waits. */
 #define SOON_MS 20000
 #define MEANWHILE_MS 300
-
-/* Memory that nobody can read or write before the test allows it. */
-struct slow {
-	int fd;
-	void *mem;
-	uint64_t size;
-};
-
-static int slow_register(struct slow *s, void *mem, uint64_t size)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.range = { (uintptr_t)mem, size },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-
-	s->mem = mem;
-	s->size = size;
-	s->fd = syscall(__NR_userfaultfd, O_CLOEXEC);
-	if (s->fd < 0 || ioctl(s->fd, UFFDIO_API, &api) ||
-	    ioctl(s->fd, UFFDIO_REGISTER, &reg))
-		return -errno;
-	return 0;
-}
-
-/* Memory that is not there yet. */
-static void *room(uint64_t size)
-{
-	return mmap(NULL, size, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-}
-
-static int slow_alloc(struct slow *s, uint64_t size)
-{
-	void *mem = room(size);
-
-	return mem == MAP_FAILED ? -errno : slow_register(s, mem, size);
-}
-
-/* Somebody has come to the memory and waits. */
-static int slow_wait(struct slow *s)
-{
-	struct pollfd p = { .fd = s->fd, .events = POLLIN };
-	struct uffd_msg msg;
-
-	if (poll(&p, 1, SOON_MS) != 1)
-		return -ETIMEDOUT;
-	return read(s->fd, &msg, sizeof(msg)) == sizeof(msg) ? 0 : -errno;
-}
-
-/* From now on it is ordinary memory. */
-static void slow_allow(struct slow *s)
-{
-	struct uffdio_range range = { (uintptr_t)s->mem, s->size };
-
-	ioctl(s->fd, UFFDIO_UNREGISTER, &range);
-	ioctl(s->fd, UFFDIO_WAKE, &range);
-}
 
 /* A call in a thread of its own. */
 struct call {
@@ -201,7 +141,7 @@ FIXTURE(busy)
 	struct vfio_dev d;
 	int c;
 	void *mem;
-	struct slow slow;
+	struct vfio_slow slow;
 	int64_t pinned;
 	int64_t locked;
 };
@@ -212,7 +152,7 @@ FIXTURE_SETUP(busy)
 	self->c = self->d.container;
 	self->mem = vfio_alloc_pages(4 * MiB);
 	ASSERT_NE(NULL, self->mem);
-	ASSERT_EQ(0, slow_alloc(&self->slow, 4 * MiB));
+	ASSERT_EQ(0, vfio_slow_alloc(&self->slow, 4 * MiB));
 	ASSERT_EQ(0, vfio_dirty_tracking(self->c, true));
 	self->pinned = vfio_pinned_pages();
 	self->locked = vfio_locked_kb();
@@ -220,7 +160,7 @@ FIXTURE_SETUP(busy)
 
 FIXTURE_TEARDOWN(busy)
 {
-	slow_allow(&self->slow);
+	vfio_slow_allow(&self->slow);
 	vfio_dev_close(&self->d);
 	EXPECT_EQ(self->pinned, vfio_wait_pinned(self->pinned));
 	EXPECT_EQ(self->locked, vfio_locked_kb());
@@ -245,11 +185,11 @@ TEST_F(busy, map)
 		.iova = 16 * MiB, .size = 4 * MiB,
 	};
 	struct call over = map, unmap = map, all = map, second;
-	struct slow slow;
+	struct vfio_slow slow;
 
-	ASSERT_EQ(0, slow_alloc(&slow, 4 * MiB));
+	ASSERT_EQ(0, vfio_slow_alloc(&slow, 4 * MiB));
 	call_start(&map);
-	ASSERT_EQ(0, slow_wait(&self->slow));
+	ASSERT_EQ(0, vfio_slow_wait(&self->slow));
 	EXPECT_OTHERS_GO_ON();
 
 	/* Another one that takes long, too. */
@@ -257,7 +197,7 @@ TEST_F(busy, map)
 	second.mem = slow.mem;
 	second.iova = 20 * MiB;
 	call_start(&second);
-	EXPECT_EQ(0, slow_wait(&slow));
+	EXPECT_EQ(0, vfio_slow_wait(&slow));
 	EXPECT_OTHERS_GO_ON();
 
 	over.mem = self->mem;
@@ -265,12 +205,12 @@ TEST_F(busy, map)
 	call_start(&over);
 	EXPECT_FALSE(call_over(&over, MEANWHILE_MS));
 	EXPECT_FALSE(call_over(&map, 0));
-	slow_allow(&slow);
+	vfio_slow_allow(&slow);
 	EXPECT_TRUE(call_over(&second, SOON_MS));
 	EXPECT_EQ(0, second.ret);
 	EXPECT_FALSE(call_over(&over, MEANWHILE_MS));
 
-	slow_allow(&self->slow);
+	vfio_slow_allow(&self->slow);
 	EXPECT_TRUE(call_over(&map, SOON_MS));
 	EXPECT_EQ(0, map.ret);
 	EXPECT_TRUE(call_over(&over, SOON_MS));
@@ -293,7 +233,7 @@ TEST_F(busy, map_and_unmap)
 	struct call unmap = map, all = map;
 
 	call_start(&map);
-	ASSERT_EQ(0, slow_wait(&self->slow));
+	ASSERT_EQ(0, vfio_slow_wait(&self->slow));
 	unmap.fn = do_unmap;
 	unmap.iova = 8 * MiB;
 	unmap.size = 16 * MiB;
@@ -307,7 +247,7 @@ TEST_F(busy, map_and_unmap)
 	EXPECT_EQ(-EINVAL, vfio_dma_unmap(self->c, 16 * MiB + 1, MiB));
 	EXPECT_EQ(-EINVAL, vfio_dma_map(self->c, self->mem, 16 * MiB, 1));
 
-	slow_allow(&self->slow);
+	vfio_slow_allow(&self->slow);
 	EXPECT_TRUE(call_over(&map, SOON_MS));
 	EXPECT_EQ(0, map.ret);
 	EXPECT_TRUE(call_over(&unmap, SOON_MS));
@@ -320,7 +260,7 @@ TEST_F(busy, map_and_unmap)
 /* A map fails in the end; who waited for its place gets it. */
 TEST_F(busy, map_fails)
 {
-	void *mem = room(12 * MiB);
+	void *mem = vfio_slow_room(12 * MiB);
 	struct call map = {
 		.fn = do_map, .fd = self->c, .mem = mem,
 		.iova = 16 * MiB, .size = 12 * MiB,
@@ -329,18 +269,18 @@ TEST_F(busy, map_fails)
 		.fn = do_map, .fd = self->c, .mem = self->mem,
 		.iova = 18 * MiB, .size = 4 * MiB,
 	};
-	struct slow slow;
+	struct vfio_slow slow;
 	uint64_t done;
 
 	/* Ordinary memory, slow memory, none. */
 	ASSERT_NE(MAP_FAILED, mem);
 	ASSERT_EQ(0, munmap(mem + 8 * MiB, 4 * MiB));
-	ASSERT_EQ(0, slow_register(&slow, mem + 4 * MiB, 4 * MiB));
+	ASSERT_EQ(0, vfio_slow_register(&slow, mem + 4 * MiB, 4 * MiB));
 	call_start(&map);
-	ASSERT_EQ(0, slow_wait(&slow));
+	ASSERT_EQ(0, vfio_slow_wait(&slow));
 	call_start(&over);
 	EXPECT_FALSE(call_over(&over, MEANWHILE_MS));
-	slow_allow(&slow);
+	vfio_slow_allow(&slow);
 	EXPECT_TRUE(call_over(&map, SOON_MS));
 	EXPECT_EQ(-EFAULT, map.ret);
 	EXPECT_TRUE(call_over(&over, SOON_MS));
@@ -363,7 +303,7 @@ TEST_F(busy, unmap)
 
 	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, 16 * MiB, 4 * MiB));
 	call_start(&unmap);
-	ASSERT_EQ(0, slow_wait(&self->slow));
+	ASSERT_EQ(0, vfio_slow_wait(&self->slow));
 	EXPECT_OTHERS_GO_ON();
 	over.fn = do_map;
 	over.mem = self->mem;
@@ -377,7 +317,7 @@ TEST_F(busy, unmap)
 	EXPECT_EQ(0, query.ret);
 	EXPECT_EQ(-1ULL, bits[15]);
 
-	slow_allow(&self->slow);
+	vfio_slow_allow(&self->slow);
 	EXPECT_TRUE(call_over(&unmap, SOON_MS));
 	EXPECT_EQ(0, unmap.ret);
 	EXPECT_EQ(-1ULL, *(uint64_t *)self->slow.mem);
@@ -397,13 +337,13 @@ TEST_F(busy, query)
 
 	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, 16 * MiB, 4 * MiB));
 	call_start(&query);
-	ASSERT_EQ(0, slow_wait(&self->slow));
+	ASSERT_EQ(0, vfio_slow_wait(&self->slow));
 	EXPECT_OTHERS_GO_ON();
 	unmap.fn = do_unmap;
 	call_start(&unmap);
 	EXPECT_TRUE(call_over(&unmap, SOON_MS));
 	EXPECT_EQ(0, unmap.ret);
-	slow_allow(&self->slow);
+	vfio_slow_allow(&self->slow);
 	EXPECT_TRUE(call_over(&query, SOON_MS));
 	EXPECT_EQ(0, query.ret);
 }
@@ -457,16 +397,16 @@ TEST_F(busy, kill)
 	pid = fork();
 	if (!pid) {
 		void *mem = vfio_alloc_pages(36 * MiB);
-		struct slow slow;
+		struct vfio_slow slow;
 
 		madvise(mem + 32 * MiB, 4 * MiB, MADV_DONTNEED);
-		if (slow_register(&slow, mem + 32 * MiB, 4 * MiB))
+		if (vfio_slow_register(&slow, mem + 32 * MiB, 4 * MiB))
 			_exit(1);
 		if (fork()) {
 			vfio_dma_map(self->c, mem, 16 * MiB, 36 * MiB);
 			_exit(1);
 		}
-		byte = slow_wait(&slow) ? 'x' : 'r';
+		byte = vfio_slow_wait(&slow) ? 'x' : 'r';
 		_exit(write(ready[1], &byte, 1) != 1);
 	}
 	ASSERT_EQ(1, read(ready[0], &byte, 1));
@@ -479,7 +419,7 @@ TEST_F(busy, kill)
 	EXPECT_EQ(0, vfio_dma_unmap(self->c, 16 * MiB, MiB));
 
 	call_start(&map);
-	ASSERT_EQ(0, slow_wait(&self->slow));
+	ASSERT_EQ(0, vfio_slow_wait(&self->slow));
 	over = fork();
 	if (!over) {
 		vfio_dma_map(self->c, self->mem, 16 * MiB, PAGE);
@@ -503,7 +443,7 @@ TEST_F(busy, kill)
 	EXPECT_EQ(0, killed(unmap));
 	EXPECT_EQ(0, killed(all));
 	EXPECT_FALSE(call_over(&map, 0));
-	slow_allow(&self->slow);
+	vfio_slow_allow(&self->slow);
 	EXPECT_TRUE(call_over(&map, SOON_MS));
 	EXPECT_EQ(0, map.ret);
 	EXPECT_EQ(self->locked + 4096, vfio_locked_kb());
@@ -561,7 +501,7 @@ FIXTURE(attach)
 	struct vfio_dev phys;
 	int c;
 	void *mem;
-	struct slow slow;
+	struct vfio_slow slow;
 	int64_t pinned;
 };
 
@@ -576,7 +516,7 @@ FIXTURE_SETUP(attach)
 	self->c = self->d.container;
 	self->mem = vfio_alloc_pages(MiB);
 	ASSERT_NE(NULL, self->mem);
-	ASSERT_EQ(0, slow_alloc(&self->slow, MiB));
+	ASSERT_EQ(0, vfio_slow_alloc(&self->slow, MiB));
 	ret = vfio_dev_open_group(&self->phys, VFIO_EDU);
 	if (ret == -ENXIO)
 		SKIP(return, "no device %s here", VFIO_EDU);
@@ -588,7 +528,7 @@ FIXTURE_SETUP(attach)
 
 FIXTURE_TEARDOWN(attach)
 {
-	slow_allow(&self->slow);
+	vfio_slow_allow(&self->slow);
 	vfio_dev_close(&self->phys);
 	vfio_dev_close(&self->d);
 	EXPECT_EQ(self->pinned, vfio_wait_pinned(self->pinned));
@@ -608,7 +548,7 @@ TEST_F(attach, drivers_go_on)
 	EXPECT_EQ(2, emu_pin(&self->d, MiB, 2, 3, NULL));
 	EXPECT_EQ(8, vfio_locked_kb());
 	call_start(&attach);
-	ASSERT_EQ(0, slow_wait(&self->slow));
+	ASSERT_EQ(0, vfio_slow_wait(&self->slow));
 	/* The first mapping is pinned and charged by now. */
 	call_start(&pin);
 	EXPECT_TRUE(call_over(&pin, SOON_MS));
@@ -619,7 +559,7 @@ TEST_F(attach, drivers_go_on)
 	call_start(&slow_pin);
 	EXPECT_FALSE(call_over(&slow_pin, MEANWHILE_MS));
 
-	slow_allow(&self->slow);
+	vfio_slow_allow(&self->slow);
 	EXPECT_TRUE(call_over(&attach, SOON_MS));
 	EXPECT_EQ(0, attach.ret);
 	EXPECT_TRUE(call_over(&slow_pin, SOON_MS));
@@ -642,7 +582,7 @@ TEST_F(attach, kill)
 	pid_t pid;
 
 	call_start(&attach);
-	ASSERT_EQ(0, slow_wait(&self->slow));
+	ASSERT_EQ(0, vfio_slow_wait(&self->slow));
 	pid = fork();
 	if (!pid) {
 		vfio_dma_map(self->c, self->mem, 16 * MiB, PAGE);
@@ -650,7 +590,7 @@ TEST_F(attach, kill)
 	}
 	EXPECT_EQ(0, blocked(pid));
 	EXPECT_EQ(0, killed(pid));
-	slow_allow(&self->slow);
+	vfio_slow_allow(&self->slow);
 	EXPECT_TRUE(call_over(&attach, SOON_MS));
 	EXPECT_EQ(0, attach.ret);
 	EXPECT_EQ(2048, vfio_locked_kb());

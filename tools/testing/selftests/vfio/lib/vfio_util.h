@@ -241,6 +241,20 @@ int vfio_fail_spare(const char *function);
 void vfio_fail_arm(int fd, int n);
 bool vfio_fail_happened(int fd);
 
+/* slow.c: memory that nobody can read or write before the test allows it */
+
+struct vfio_slow {
+	int fd;
+	void *mem;
+	uint64_t size;
+};
+
+void *vfio_slow_room(uint64_t size);
+int vfio_slow_register(struct vfio_slow *s, void *mem, uint64_t size);
+int vfio_slow_alloc(struct vfio_slow *s, uint64_t size);
+int vfio_slow_wait(struct vfio_slow *s);
+void vfio_slow_allow(struct vfio_slow *s);
+
 /* counters.c: what may stay behind */
 
 #define VFIO_COUNTED_MODULES 4
