@@ -59,10 +59,9 @@ static int vfio_cdev_check_token(struct vfio_device *device,
 	return ret ?: token ? -EINVAL : 0;
 }
 
-/* Open the device for @df, and tell the user what iommufd calls it. */
+/* Open the device for @df. */
 static int vfio_cdev_start(struct vfio_device_file *df,
-			   struct iommufd_ctx *ictx, const uuid_t *token,
-			   __u32 __user *out_devid)
+			   struct iommufd_ctx *ictx, const uuid_t *token)
 {
 	struct vfio_device *device = df->device;
 	int ret;
@@ -76,22 +75,14 @@ static int vfio_cdev_start(struct vfio_device_file *df,
 		return ret;
 
 	ret = vfio_device_file_start(df, ictx);
-	if (ret)
-		return ret;
-
-	if (put_user(df->devid, out_devid)) {
-		vfio_device_file_stop(df);
-		return -EFAULT;
-	}
-
-	device->cdev_opened = true;
-	vfio_device_file_set_working(df);
-	return 0;
+	if (!ret)
+		device->cdev_opened = true;
+	return ret;
 }
 
 /* The device's group is kept closed. */
 static int vfio_cdev_bind_to(struct vfio_device_file *df, int iommufd,
-			     const uuid_t *token, __u32 __user *out_devid)
+			     const uuid_t *token)
 {
 	struct iommufd_ctx *ictx;
 	int ret;
@@ -105,11 +96,23 @@ static int vfio_cdev_bind_to(struct vfio_device_file *df, int iommufd,
 	if (IS_ERR(ictx))
 		return PTR_ERR(ictx);
 
-	ret = vfio_cdev_start(df, ictx, token, out_devid);
+	ret = vfio_cdev_start(df, ictx, token);
 
 	/* The device has a reference of its own now, if it is bound. */
 	iommufd_ctx_put(ictx);
 	return ret;
+}
+
+static void vfio_cdev_unbind(struct vfio_device_file *df)
+{
+	struct vfio_device *device = df->device;
+
+	vfio_device_lock_set(device);
+	vfio_device_file_stop(df);
+	device->cdev_opened = false;
+	mutex_unlock(&device->dev_set->lock);
+
+	vfio_group_let_open(device);
 }
 
 /* VFIO_DEVICE_BIND_IOMMUFD */
@@ -148,12 +151,20 @@ long vfio_cdev_bind(struct vfio_device_file *df,
 		return ret;
 
 	vfio_device_lock_set(device);
-	ret = vfio_cdev_bind_to(df, bind.iommufd, token, &arg->out_devid);
+	ret = vfio_cdev_bind_to(df, bind.iommufd, token);
 	mutex_unlock(&device->dev_set->lock);
-
-	if (ret)
+	if (ret) {
 		vfio_group_let_open(device);
-	return ret;
+		return ret;
+	}
+
+	/* Without a lock: nobody waits for the user's memory. */
+	if (put_user(df->devid, &arg->out_devid)) {
+		vfio_cdev_unbind(df);
+		return -EFAULT;
+	}
+	vfio_device_file_set_working(df);
+	return 0;
 }
 
 /* What begins with argsz and flags, of which none is defined. */
@@ -178,12 +189,15 @@ static long vfio_cdev_attach(struct vfio_device_file *df,
 
 	mutex_lock(&df->device->dev_set->lock);
 	ret = vfio_iommufd_attach(df->device, &attach.pt_id);
+	mutex_unlock(&df->device->dev_set->lock);
+
 	if (!ret && put_user(attach.pt_id, &arg->pt_id)) {
 		/* Attached to what the user cannot know. */
+		mutex_lock(&df->device->dev_set->lock);
 		vfio_iommufd_detach(df->device);
+		mutex_unlock(&df->device->dev_set->lock);
 		ret = -EFAULT;
 	}
-	mutex_unlock(&df->device->dev_set->lock);
 	return ret;
 }
 
@@ -222,15 +236,21 @@ int vfio_cdev_open(struct inode *inode, struct file *file)
 {
 	struct vfio_device *device =
 			container_of(inode->i_cdev, struct vfio_device, cdev);
-	struct vfio_device_file *df;
+	struct vfio_device_file *df = NULL;
+	struct vfio_device_call call;
+	int ret = -ENODEV;
 
 	if (!vfio_device_try_get_registration(device))
 		return -ENODEV;
 
-	df = vfio_device_file_alloc(device, NULL);
+	if (vfio_device_enter(device, &call)) {
+		df = vfio_device_file_alloc(device, NULL);
+		vfio_device_leave(device, &call);
+		ret = -ENOMEM;
+	}
 	if (!df) {
 		vfio_device_put_registration(device);
-		return -ENOMEM;
+		return ret;
 	}
 
 	file->private_data = df;
@@ -238,20 +258,11 @@ int vfio_cdev_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* The file is released: if it is bound, that ends. */
+/* The file is released or the device revoked: if it is bound, that ends. */
 void vfio_cdev_close(struct vfio_device_file *df)
 {
-	struct vfio_device *device = df->device;
-
-	if (!df->working)
-		return;
-
-	vfio_device_lock_set(device);
-	vfio_device_file_stop(df);
-	device->cdev_opened = false;
-	mutex_unlock(&device->dev_set->lock);
-
-	vfio_group_let_open(device);
+	if (df->working)
+		vfio_cdev_unbind(df);
 }
 
 /* Let users find @device; they cannot open it before it is registered. */

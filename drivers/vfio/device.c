@@ -11,21 +11,20 @@
  * device->refcount says whether the driver is still there. It is 1 after
  * registration, and each open file of the device adds one, as does whoever
  * looks the device up to open it. vfio_unregister_group_dev() takes the first
- * one away and waits for the rest: when it returns, no file of the device is
- * open and none can be opened, so the driver may go.
+ * one away and waits for the rest: when it returns, no file of the device leads
+ * to it and none can be opened, so the driver may go.
  *
  * Not being found comes before waiting: the device leaves the list of its group
  * and /dev/vfio/devices first, so the count can only fall. While waiting, the
- * driver is asked every ten seconds to ask its user to let go.
+ * driver is asked every ten seconds to ask its user to let go. A device may also
+ * be taken from its users: see revoke.c.
  */
 #include <linux/idr.h>
 #include <linux/iommu.h>
-#include <linux/sched.h>
+#include <linux/module.h>
 #include <linux/slab.h>
 
 #include "vfio.h"
-
-#define REQUEST_PERIOD	(10 * HZ)
 
 DEFINE_IDA(vfio_device_ida);
 struct class *vfio_device_class;
@@ -34,13 +33,19 @@ static void vfio_device_release(struct device *dev)
 {
 	struct vfio_device *device =
 			container_of(dev, struct vfio_device, device);
+	struct device *parent = device->revoked ? device->dev : NULL;
+	struct module *module = device->keeps_module;
 
 	vfio_device_leave_set(device);
 	ida_free(&vfio_device_ida, device->index);
 	if (device->ops->release)
 		device->ops->release(device);
+	vfio_device_free_vm_ops(device);
 	vfio_device_inode_put(device);
 	kvfree(device);
+
+	put_device(parent);
+	module_put(module);
 }
 
 static int vfio_device_init(struct vfio_device *device, struct device *dev,
@@ -56,6 +61,7 @@ static int vfio_device_init(struct vfio_device *device, struct device *dev,
 	device->dev = dev;
 	device->ops = ops;
 	init_completion(&device->comp);
+	vfio_device_init_users(device);
 
 	ret = vfio_device_inode_get(device);
 	if (ret)
@@ -215,50 +221,20 @@ int vfio_register_emulated_iommu_dev(struct vfio_device *device)
 }
 EXPORT_SYMBOL_GPL(vfio_register_emulated_iommu_dev);
 
-/*
- * A signal ends the interruptible wait, not the waiting: the driver is going
- * away and has nowhere to return an error to.
- */
-static void vfio_device_wait_for_users(struct vfio_device *device)
-{
-	struct completion *gone = &device->comp;
-	bool interrupted = false;
-	unsigned int count = 0;
-	long left;
-
-	if (try_wait_for_completion(gone))
-		return;
-
-	do {
-		if (device->ops->request)
-			device->ops->request(device, count++);
-
-		if (interrupted) {
-			left = wait_for_completion_timeout(gone, REQUEST_PERIOD);
-			continue;
-		}
-
-		left = wait_for_completion_interruptible_timeout(gone,
-								 REQUEST_PERIOD);
-		if (left < 0) {
-			interrupted = true;
-			dev_warn(device->dev,
-				 "vfio: device is in use, \"%s\" (%d) is blocked until its user closes it\n",
-				 current->comm, task_pid_nr(current));
-		}
-	} while (left <= 0);
-}
-
 /**
  * vfio_unregister_group_dev() - take a device from its users
  * @device: a registered device
  *
- * Waits, uninterruptibly in the end, until every file of the device is closed,
- * and calls ops->request() now and then to have them closed. The caller still
- * has its reference and drops it with vfio_put_device().
+ * Calls ops->request() now and then to have the files of the device closed, and
+ * waits, uninterruptibly in the end, until all are. If the hardware is gone, or
+ * the administrator's patience (revoke_after) ends, it closes those that are open
+ * towards the device: when this returns, close_device() was called and no other
+ * operation but release() will be. The caller still has its reference and drops
+ * it with vfio_put_device(); files that were revoked have references, too.
  *
- * Context: may sleep for as long as users like; takes the group's locks, so
- * ops->request() and the users must not need the caller to proceed.
+ * Context: may sleep for as long as users like; takes the group's locks and
+ * dev_set->lock, so ops->request() and the users must not need the caller to
+ * proceed.
  */
 void vfio_unregister_group_dev(struct vfio_device *device)
 {
@@ -266,9 +242,12 @@ void vfio_unregister_group_dev(struct vfio_device *device)
 	vfio_cdev_del(device);
 
 	vfio_device_put_registration(device);
-	vfio_device_wait_for_users(device);
+	vfio_device_end_users(device);
 
 	vfio_device_debugfs_remove(device);
 	vfio_device_leave_group(device);
+	/* Whatever comes into its place may be in the same set. */
+	if (device->revoked)
+		vfio_device_leave_set(device);
 }
 EXPORT_SYMBOL_GPL(vfio_unregister_group_dev);

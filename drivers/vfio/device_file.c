@@ -22,12 +22,17 @@
  * Without, it means that the device is bound to an iommufd, and that the group
  * cannot be opened.
  *
+ * The files of a device that was revoked have nothing of that any more: whatever
+ * is done to them is -ENODEV. What is done to others runs as a call of the
+ * device, by which it is known to who revokes it (revoke.c).
+ *
  * Lock order, from the outside: group->lock, which keeps what the group is
  * attached to; dev_set->lock; the container's group lock and whatever iommufd
  * takes.
  */
 #include <linux/fs.h>
 #include <linux/mman.h>
+#include <linux/pagemap.h>
 #include <linux/pm_runtime.h>
 #include <linux/sched/mm.h>
 #include <linux/seq_file.h>
@@ -35,7 +40,7 @@
 
 #include "vfio.h"
 
-/* A file of @device, with @group if it is opened through that. */
+/* A file of @device, with @group if it is opened through that. In a call. */
 struct vfio_device_file *vfio_device_file_alloc(struct vfio_device *device,
 						struct vfio_group *group)
 {
@@ -47,8 +52,50 @@ struct vfio_device_file *vfio_device_file_alloc(struct vfio_device *device,
 
 	df->device = device;
 	df->group = group;
+	refcount_set(&df->refs, 1);
 	vfio_kvm_slot_init(&df->kvm);
+
+	spin_lock(&device->calls_lock);
+	list_add(&df->next, &device->files);
+	spin_unlock(&device->calls_lock);
 	return df;
+}
+
+static void vfio_device_file_unlist(struct vfio_device_file *df)
+{
+	spin_lock(&df->device->calls_lock);
+	list_del(&df->next);
+	spin_unlock(&df->device->calls_lock);
+}
+
+/* Undo vfio_device_file_alloc(), still in that call: opening failed. */
+void vfio_device_file_free(struct vfio_device_file *df)
+{
+	vfio_device_file_unlist(df);
+	kfree(df);
+}
+
+/* Who gets true closes the file towards the device. */
+bool vfio_device_file_claim(struct vfio_device_file *df)
+{
+	return !xchg(&df->closed, true);
+}
+
+/* To the device it is as if the file were not there. Uses up a claim. */
+void vfio_device_file_close(struct vfio_device_file *df)
+{
+	if (df->group)
+		vfio_group_close_device(df);
+	else
+		vfio_cdev_close(df);
+	vfio_device_file_unlist(df);
+	vfio_device_put_registration(df->device);
+}
+
+void vfio_device_file_put(struct vfio_device_file *df)
+{
+	if (refcount_dec_and_test(&df->refs))
+		kfree(df);
 }
 
 static int vfio_device_first_open(struct vfio_device_file *df,
@@ -153,12 +200,11 @@ static int vfio_device_fops_release(struct inode *inode, struct file *file)
 {
 	struct vfio_device_file *df = file->private_data;
 
-	if (df->group)
-		vfio_group_close_device(df);
+	if (vfio_device_file_claim(df))
+		vfio_device_file_close(df);
 	else
-		vfio_cdev_close(df);
-	vfio_device_put_registration(df->device);
-	kfree(df);
+		put_device(&df->device->device);
+	vfio_device_file_put(df);
 	return 0;
 }
 
@@ -197,10 +243,28 @@ static void vfio_device_let_sleep(struct device *dev)
 		pm_runtime_put(dev);
 }
 
-static long vfio_device_fops_ioctl(struct file *file, unsigned int cmd,
-				   unsigned long arg)
+/*
+ * Before a call: have the user's memory there that it will read. If that takes
+ * long, nobody waits for the call. The memory is read again, so there is nothing
+ * to check.
+ */
+static void vfio_device_touch(const void __user *from, size_t size)
 {
-	struct vfio_device_file *df = file->private_data;
+	fault_in_readable(from, min_t(size_t, size, SZ_1M));
+}
+
+/* Arguments begin with their size. */
+static void vfio_device_touch_arg(unsigned int cmd, const void __user *arg)
+{
+	u32 size;
+
+	if (cmd != VFIO_DEVICE_RESET && !get_user(size, (u32 __user *)arg))
+		vfio_device_touch(arg, size);
+}
+
+static long vfio_device_ioctl(struct vfio_device_file *df, unsigned int cmd,
+			      unsigned long arg)
+{
 	struct vfio_device *device = df->device;
 	void __user *uarg = (void __user *)arg;
 	long ret;
@@ -230,15 +294,35 @@ out:
 	return ret;
 }
 
+static long vfio_device_fops_ioctl(struct file *file, unsigned int cmd,
+				   unsigned long arg)
+{
+	struct vfio_device_file *df = file->private_data;
+	struct vfio_device_call call;
+	long ret;
+
+	vfio_device_touch_arg(cmd, (void __user *)arg);
+	if (!vfio_device_enter(df->device, &call))
+		return -ENODEV;
+	ret = vfio_device_ioctl(df, cmd, arg);
+	vfio_device_leave(df->device, &call);
+	return ret;
+}
+
 static ssize_t vfio_device_fops_read(struct file *file, char __user *buf,
 				     size_t count, loff_t *ppos)
 {
 	struct vfio_device_file *df = file->private_data;
 	struct vfio_device *device = df->device;
+	struct vfio_device_call call;
+	ssize_t ret = -EINVAL;
 
-	if (!vfio_device_file_works(df) || !device->ops->read)
-		return -EINVAL;
-	return device->ops->read(device, buf, count, ppos);
+	if (!vfio_device_enter(device, &call))
+		return -ENODEV;
+	if (vfio_device_file_works(df) && device->ops->read)
+		ret = device->ops->read(device, buf, count, ppos);
+	vfio_device_leave(device, &call);
+	return ret;
 }
 
 static ssize_t vfio_device_fops_write(struct file *file,
@@ -247,20 +331,31 @@ static ssize_t vfio_device_fops_write(struct file *file,
 {
 	struct vfio_device_file *df = file->private_data;
 	struct vfio_device *device = df->device;
+	struct vfio_device_call call;
+	ssize_t ret = -EINVAL;
 
-	if (!vfio_device_file_works(df) || !device->ops->write)
-		return -EINVAL;
-	return device->ops->write(device, buf, count, ppos);
+	vfio_device_touch(buf, count);
+	if (!vfio_device_enter(device, &call))
+		return -ENODEV;
+	if (vfio_device_file_works(df) && device->ops->write)
+		ret = device->ops->write(device, buf, count, ppos);
+	vfio_device_leave(device, &call);
+	return ret;
 }
 
 static int vfio_device_fops_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct vfio_device_file *df = file->private_data;
 	struct vfio_device *device = df->device;
+	struct vfio_device_call call;
+	int ret = -EINVAL;
 
-	if (!vfio_device_file_works(df) || !device->ops->mmap)
-		return -EINVAL;
-	return device->ops->mmap(device, vma);
+	if (!vfio_device_enter(device, &call))
+		return -ENODEV;
+	if (vfio_device_file_works(df) && device->ops->mmap)
+		ret = vfio_device_mmap(device, vma);
+	vfio_device_leave(device, &call);
+	return ret;
 }
 
 /*

@@ -94,6 +94,7 @@ void vfio_device_leave_set(struct vfio_device *device)
 	mutex_lock(&set->lock);
 	list_del(&device->dev_set_list);
 	mutex_unlock(&set->lock);
+	device->dev_set = NULL;
 	if (!--set->device_count) {
 		xa_erase(&sets, (unsigned long)set->set_id);
 		mutex_destroy(&set->lock);

@@ -361,7 +361,7 @@ static int vfio_group_open_device(struct vfio_device_file *df)
 	return ret;
 }
 
-/* The device's file is released. */
+/* The device's file is released, or the device revoked. */
 void vfio_group_close_device(struct vfio_device_file *df)
 {
 	struct vfio_device *device = df->device;
@@ -380,12 +380,17 @@ void vfio_group_close_device(struct vfio_device_file *df)
 static struct file *vfio_group_device_file(struct vfio_device *device)
 {
 	struct vfio_device_file *df;
+	struct vfio_device_call call;
 	struct file *file;
 	int ret;
 
+	if (!vfio_device_enter(device, &call))
+		return ERR_PTR(-ENODEV);
+
+	ret = -ENOMEM;
 	df = vfio_device_file_alloc(device, device->group);
 	if (!df)
-		return ERR_PTR(-ENOMEM);
+		goto err_leave;
 
 	ret = vfio_group_open_device(df);
 	if (ret)
@@ -399,12 +404,15 @@ static struct file *vfio_group_device_file(struct vfio_device *device)
 	}
 	file->f_mapping = device->inode->i_mapping;
 	vfio_device_file_set_working(df);
+	vfio_device_leave(device, &call);
 	return file;
 
 err_close:
 	vfio_group_close_device(df);
 err_free:
-	kfree(df);
+	vfio_device_file_free(df);
+err_leave:
+	vfio_device_leave(device, &call);
 	return ERR_PTR(ret);
 }
 

@@ -18,6 +18,7 @@ static int __init vfio_init(void)
 	if (IS_ERR(vfio_device_class))
 		return PTR_ERR(vfio_device_class);
 
+	vfio_revoke_init(vfio_device_class);
 	ret = vfio_cdev_init(vfio_device_class);
 	if (ret)
 		goto err_class;

@@ -69,15 +69,17 @@ EXPORT_SYMBOL_GPL(vfio_peer_unregister_host);
  */
 bool vfio_peer_vma(struct vfio_peer *peer, struct vm_area_struct *vma)
 {
+	const struct vm_operations_struct *ops;
 	struct vfio_peer_host *host;
 
 	if (!vma->vm_file || !vfio_device_from_file(vma->vm_file))
 		return false;
 
+	ops = vfio_device_vma_ops(vma);
 	peer->host = NULL;
 	spin_lock(&vfio_peer_hosts_lock);
 	list_for_each_entry(host, &vfio_peer_hosts, next)
-		if (host->vm_ops == vma->vm_ops)
+		if (host->vm_ops == ops)
 			peer->host = host;
 	spin_unlock(&vfio_peer_hosts_lock);
 	return peer->host;
@@ -97,13 +99,18 @@ EXPORT_SYMBOL_GPL(vfio_peer_vma);
 int vfio_peer_attach(struct vfio_peer *peer, struct file *file)
 {
 	struct vfio_device *device = vfio_device_from_file(file);
+	struct vfio_device_call call;
 	int ret;
+
+	if (!vfio_device_enter(device, &call))
+		return -EFAULT;
 
 	mutex_lock(&vfio_peers_lock);
 	ret = peer->host->attach(device, peer);
 	if (!ret)
 		peer->device = device;
 	mutex_unlock(&vfio_peers_lock);
+	vfio_device_leave(device, &call);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(vfio_peer_attach);
@@ -135,7 +142,7 @@ EXPORT_SYMBOL_GPL(vfio_peer_detach);
  * @peers: the driver's list of the device's peers, empty afterwards
  *
  * Nobody attaches another one meanwhile: that takes a reference to the device's
- * file, and the last is gone.
+ * file, and the last is gone, or the device was revoked.
  *
  * Context: may sleep; last close, in close_device. The driver's lock of its
  * memory is not held.

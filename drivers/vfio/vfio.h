@@ -34,8 +34,13 @@ struct vfio_kvm_slot {
 
 /**
  * struct vfio_device_file - one open file of a device
- * @device: the device, registered for as long as the file lives
- * @group: the group it was opened through, NULL for /dev/vfio/devices
+ * @device: the device; registered for as long as the file lives, or revoked
+ * @group: the group it was opened through, NULL for /dev/vfio/devices; not to be
+ *	used any more once the file is closed towards the device
+ * @refs: the file's own, and that of who revokes the device
+ * @next: in device->files
+ * @closed: somebody closes it towards the device, or has: its release or who
+ *	revokes the device
  * @working: requests go to the driver; never unset
  * @kvm: the virtual machine of a file without a group
  * @devid: what iommufd calls the device, of such a file
@@ -43,9 +48,22 @@ struct vfio_kvm_slot {
 struct vfio_device_file {
 	struct vfio_device *device;
 	struct vfio_group *group;
+	refcount_t refs;
+	struct list_head next;
+	bool closed;
 	bool working;
 	struct vfio_kvm_slot kvm;
 	u32 devid;
+};
+
+/**
+ * struct vfio_device_call - something a user does that may reach the driver
+ * @next: in device->calls
+ * @task: the user's
+ */
+struct vfio_device_call {
+	struct list_head next;
+	struct task_struct *task;
 };
 
 /**
@@ -181,8 +199,27 @@ int vfio_device_file_start(struct vfio_device_file *df,
 			   struct iommufd_ctx *ictx);
 void vfio_device_file_stop(struct vfio_device_file *df);
 void vfio_device_file_set_working(struct vfio_device_file *df);
+void vfio_device_file_free(struct vfio_device_file *df);
+bool vfio_device_file_claim(struct vfio_device_file *df);
+void vfio_device_file_close(struct vfio_device_file *df);
+void vfio_device_file_put(struct vfio_device_file *df);
 struct vfio_device_file *vfio_device_file_from_file(struct file *file);
 struct vfio_device *vfio_device_from_file(struct file *file);
+
+/* device_mmap.c */
+int vfio_device_mmap(struct vfio_device *device, struct vm_area_struct *vma);
+const struct vm_operations_struct *
+vfio_device_vma_ops(struct vm_area_struct *vma);
+void vfio_device_free_vm_ops(struct vfio_device *device);
+
+/* revoke.c */
+void vfio_revoke_init(struct class *class);
+void vfio_device_init_users(struct vfio_device *device);
+bool vfio_device_enter(struct vfio_device *device,
+		       struct vfio_device_call *call);
+void vfio_device_leave(struct vfio_device *device,
+		       struct vfio_device_call *call);
+void vfio_device_end_users(struct vfio_device *device);
 
 /* feature.c */
 int vfio_device_ioctl_feature(struct vfio_device *device,

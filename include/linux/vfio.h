@@ -9,7 +9,8 @@
  *	vfio_alloc_device()		ops->init
  *	vfio_assign_device_set()	optional
  *	vfio_register_group_dev()	user space can open it
- *	vfio_unregister_group_dev()	waits until nobody has it open
+ *	vfio_unregister_group_dev()	waits until nobody has it open, or
+ *					takes it from who has
  *	vfio_put_device()		ops->release with the last reference
  */
 #ifndef VFIO_H
@@ -99,6 +100,15 @@ struct vfio_device {
 	void (*put_kvm)(struct kvm *kvm);
 	/* The mapping of every file of the device. */
 	struct inode				*inode;
+	/* What users do and have; see drivers/vfio/revoke.c. */
+	spinlock_t				calls_lock;
+	struct list_head			calls;
+	struct list_head			files;
+	struct list_head			vm_ops;
+	bool					revoked;
+	bool					gone;
+	int					revoke_after;
+	struct module				*keeps_module;
 #if IS_ENABLED(CONFIG_IOMMUFD)
 	struct iommufd_device			*iommufd_device;
 	u8					iommufd_attached:1;
@@ -169,7 +179,9 @@ struct vfio_peer_host {
  * @init: the structure was allocated and zeroed: fill in the driver's part.
  *	Failing fails vfio_alloc_device(). Optional, process context
  * @release: the last reference is gone: free what @init and the driver made,
- *	not the structure itself. Optional, process context
+ *	not the structure itself. If the device was taken from its user, that is
+ *	when the user closes the last file, maybe long after the driver has let go
+ *	of @dev. Optional, process context
  * @bind_iommufd: tie the device to an iommufd and store its ID there. Like the
  *	next three under dev_set->lock, and for most drivers
  *	vfio_iommufd_physical_bind() or vfio_iommufd_emulated_bind() and the
@@ -180,8 +192,9 @@ struct vfio_peer_host {
  * @detach_ioas: undo @attach_ioas
  * @open_device: somebody opened the device that nobody had open: make it
  *	usable. Under dev_set->lock, may sleep. Optional
- * @close_device: the last file is gone: stop DMA and interrupts, and forget
- *	what the user set up. Under dev_set->lock, may sleep. Optional
+ * @close_device: the last file is gone, or as good as that: stop DMA and
+ *	interrupts, and forget what the user set up. Under dev_set->lock, may
+ *	sleep. Optional
  * @read: pread() of a region; may be short, moves ``*ppos``
  * @write: pwrite() of a region, likewise
  * @ioctl: every request of a device file that the core does not answer itself.
@@ -317,6 +330,7 @@ static inline void vfio_put_device(struct vfio_device *device)
 
 int vfio_register_group_dev(struct vfio_device *device);
 int vfio_register_emulated_iommu_dev(struct vfio_device *device);
+void vfio_device_set_gone(struct vfio_device *device);
 void vfio_unregister_group_dev(struct vfio_device *device);
 
 int vfio_assign_device_set(struct vfio_device *device, void *set_id);

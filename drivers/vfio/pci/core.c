@@ -220,7 +220,8 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_register_device);
  * vfio_pci_core_unregister_device - take a function back from user space
  * @vdev: the device
  *
- * Waits until no user has it open.
+ * Waits until no user has it open, or takes it from them: see
+ * vfio_unregister_group_dev().
  *
  * Context: may sleep, for as long as users keep it; in the driver's remove.
  */
@@ -230,9 +231,13 @@ void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 
 	/*
 	 * A device that was pulled out is gone already; one that only loses
-	 * its driver works until its user has brought it to rest.
+	 * its driver works until its user has brought it to rest. With the gate
+	 * closed no reset of the user's keeps it from answering.
 	 */
-	vfio_pci_gate_recheck(vdev, VFIO_PCI_GATE_REMOVE);
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_REMOVE);
+	if (!pci_device_is_present(vdev->pdev))
+		vfio_device_set_gone(&vdev->vdev);
+	vfio_pci_gate_open(vdev);
 	vfio_unregister_group_dev(&vdev->vdev);
 	vfio_pci_gate_exit(vdev);
 	vfio_pci_clean_unseal(vdev);
@@ -485,7 +490,7 @@ void vfio_pci_core_request(struct vfio_device *core_vdev, unsigned int count)
 			pci_notice_ratelimited(vdev->pdev,
 					       "Relaying device request to user (#%u)\n",
 					       count);
-	} else if (!count) {
+	} else if (!count && !pci_dev_is_disconnected(vdev->pdev)) {
 		pci_warn(vdev->pdev,
 			 "No device request channel registered, blocked until released by user\n");
 	}
