@@ -248,9 +248,18 @@ static void vfio_device_let_sleep(struct device *dev)
  * long, nobody waits for the call. The memory is read again, so there is nothing
  * to check.
  */
-static void vfio_device_touch(const void __user *from, size_t size)
+static void vfio_device_touch(const char __user *from, size_t size)
 {
-	fault_in_readable(from, min_t(size_t, size, SZ_1M));
+	char __maybe_unused ignored;
+
+	if (!size)
+		return;
+	if (size > PAGE_SIZE) {
+		fault_in_readable(from, min_t(size_t, size, SZ_1M));
+	} else if (!get_user(ignored, from)) {
+		/* In the same page or the next. */
+		get_user(ignored, from + size - 1);
+	}
 }
 
 /* Arguments begin with their size. */
@@ -302,9 +311,34 @@ static long vfio_device_fops_ioctl(struct file *file, unsigned int cmd,
 	long ret;
 
 	vfio_device_touch_arg(cmd, (void __user *)arg);
-	if (!vfio_device_enter(df->device, &call))
+	if (!vfio_device_file_enter(df, &call))
 		return -ENODEV;
 	ret = vfio_device_ioctl(df, cmd, arg);
+	vfio_device_file_leave(df, &call);
+	return ret;
+}
+
+static ssize_t vfio_device_read(struct vfio_device_file *df, char __user *buf,
+				size_t count, loff_t *ppos)
+{
+	struct vfio_device *device = df->device;
+
+	if (!vfio_device_file_works(df) || !device->ops->read)
+		return -EINVAL;
+	return device->ops->read(device, buf, count, ppos);
+}
+
+/* While others use the file, too. */
+static noinline ssize_t vfio_device_read_shared(struct vfio_device_file *df,
+						char __user *buf, size_t count,
+						loff_t *ppos)
+{
+	struct vfio_device_call call;
+	ssize_t ret;
+
+	if (!vfio_device_enter(df->device, &call))
+		return -ENODEV;
+	ret = vfio_device_read(df, buf, count, ppos);
 	vfio_device_leave(df->device, &call);
 	return ret;
 }
@@ -313,15 +347,37 @@ static ssize_t vfio_device_fops_read(struct file *file, char __user *buf,
 				     size_t count, loff_t *ppos)
 {
 	struct vfio_device_file *df = file->private_data;
-	struct vfio_device *device = df->device;
-	struct vfio_device_call call;
-	ssize_t ret = -EINVAL;
+	ssize_t ret;
 
-	if (!vfio_device_enter(device, &call))
+	if (!vfio_device_file_enter_alone(df))
+		return vfio_device_read_shared(df, buf, count, ppos);
+	ret = vfio_device_read(df, buf, count, ppos);
+	vfio_device_file_leave_alone(df);
+	return ret;
+}
+
+static ssize_t vfio_device_write(struct vfio_device_file *df,
+				 const char __user *buf, size_t count,
+				 loff_t *ppos)
+{
+	struct vfio_device *device = df->device;
+
+	if (!vfio_device_file_works(df) || !device->ops->write)
+		return -EINVAL;
+	return device->ops->write(device, buf, count, ppos);
+}
+
+static noinline ssize_t vfio_device_write_shared(struct vfio_device_file *df,
+						 const char __user *buf,
+						 size_t count, loff_t *ppos)
+{
+	struct vfio_device_call call;
+	ssize_t ret;
+
+	if (!vfio_device_enter(df->device, &call))
 		return -ENODEV;
-	if (vfio_device_file_works(df) && device->ops->read)
-		ret = device->ops->read(device, buf, count, ppos);
-	vfio_device_leave(device, &call);
+	ret = vfio_device_write(df, buf, count, ppos);
+	vfio_device_leave(df->device, &call);
 	return ret;
 }
 
@@ -330,16 +386,13 @@ static ssize_t vfio_device_fops_write(struct file *file,
 				      loff_t *ppos)
 {
 	struct vfio_device_file *df = file->private_data;
-	struct vfio_device *device = df->device;
-	struct vfio_device_call call;
-	ssize_t ret = -EINVAL;
+	ssize_t ret;
 
 	vfio_device_touch(buf, count);
-	if (!vfio_device_enter(device, &call))
-		return -ENODEV;
-	if (vfio_device_file_works(df) && device->ops->write)
-		ret = device->ops->write(device, buf, count, ppos);
-	vfio_device_leave(device, &call);
+	if (!vfio_device_file_enter_alone(df))
+		return vfio_device_write_shared(df, buf, count, ppos);
+	ret = vfio_device_write(df, buf, count, ppos);
+	vfio_device_file_leave_alone(df);
 	return ret;
 }
 
@@ -350,11 +403,11 @@ static int vfio_device_fops_mmap(struct file *file, struct vm_area_struct *vma)
 	struct vfio_device_call call;
 	int ret = -EINVAL;
 
-	if (!vfio_device_enter(device, &call))
+	if (!vfio_device_file_enter(df, &call))
 		return -ENODEV;
 	if (vfio_device_file_works(df) && device->ops->mmap)
 		ret = vfio_device_mmap(device, vma);
-	vfio_device_leave(device, &call);
+	vfio_device_file_leave(df, &call);
 	return ret;
 }
 

@@ -5,7 +5,7 @@
  * A mapping lives until its process removes it, a device may be revoked before
  * that (revoke.c). So the mm does not call the driver that made the mapping, it
  * calls the core, and each operation is a call that begins with
- * vfio_device_enter(). After that fails, the mapping belongs to nobody: faults
+ * vfio_device_file_enter(). After that fails, the mapping belongs to nobody: faults
  * are SIGBUS.
  *
  * The core's operations are a copy of the driver's with the driver's functions
@@ -31,11 +31,9 @@ struct vfio_vm_ops {
 	struct list_head next;
 };
 
-static struct vfio_device *vma_device(struct vm_area_struct *vma)
+static struct vfio_device_file *vma_df(struct vm_area_struct *vma)
 {
-	struct vfio_device_file *df = vma->vm_file->private_data;
-
-	return df->device;
+	return vma->vm_file->private_data;
 }
 
 /*
@@ -52,144 +50,144 @@ vfio_device_vma_ops(struct vm_area_struct *vma)
 
 static void vfio_vma_open(struct vm_area_struct *vma)
 {
-	struct vfio_device *device = vma_device(vma);
+	struct vfio_device_file *df = vma_df(vma);
 	struct vfio_device_call call;
 
-	if (!vfio_device_enter(device, &call))
+	if (!vfio_device_file_enter(df, &call))
 		return;
 	vfio_device_vma_ops(vma)->open(vma);
-	vfio_device_leave(device, &call);
+	vfio_device_file_leave(df, &call);
 }
 
 static void vfio_vma_close(struct vm_area_struct *vma)
 {
-	struct vfio_device *device = vma_device(vma);
+	struct vfio_device_file *df = vma_df(vma);
 	struct vfio_device_call call;
 
-	if (!vfio_device_enter(device, &call))
+	if (!vfio_device_file_enter(df, &call))
 		return;
 	vfio_device_vma_ops(vma)->close(vma);
-	vfio_device_leave(device, &call);
+	vfio_device_file_leave(df, &call);
 }
 
 static int vfio_vma_may_split(struct vm_area_struct *vma, unsigned long addr)
 {
-	struct vfio_device *device = vma_device(vma);
+	struct vfio_device_file *df = vma_df(vma);
 	struct vfio_device_call call;
 	int ret;
 
-	if (!vfio_device_enter(device, &call))
+	if (!vfio_device_file_enter(df, &call))
 		return 0;
 	ret = vfio_device_vma_ops(vma)->may_split(vma, addr);
-	vfio_device_leave(device, &call);
+	vfio_device_file_leave(df, &call);
 	return ret;
 }
 
 static int vfio_vma_mremap(struct vm_area_struct *vma)
 {
-	struct vfio_device *device = vma_device(vma);
+	struct vfio_device_file *df = vma_df(vma);
 	struct vfio_device_call call;
 	int ret;
 
-	if (!vfio_device_enter(device, &call))
+	if (!vfio_device_file_enter(df, &call))
 		return 0;
 	ret = vfio_device_vma_ops(vma)->mremap(vma);
-	vfio_device_leave(device, &call);
+	vfio_device_file_leave(df, &call);
 	return ret;
 }
 
 static int vfio_vma_mprotect(struct vm_area_struct *vma, unsigned long start,
 			     unsigned long end, unsigned long newflags)
 {
-	struct vfio_device *device = vma_device(vma);
+	struct vfio_device_file *df = vma_df(vma);
 	struct vfio_device_call call;
 	int ret;
 
-	if (!vfio_device_enter(device, &call))
+	if (!vfio_device_file_enter(df, &call))
 		return -ENODEV;
 	ret = vfio_device_vma_ops(vma)->mprotect(vma, start, end, newflags);
-	vfio_device_leave(device, &call);
+	vfio_device_file_leave(df, &call);
 	return ret;
 }
 
 static int vfio_vma_access(struct vm_area_struct *vma, unsigned long addr,
 			   void *buf, int len, int write)
 {
-	struct vfio_device *device = vma_device(vma);
+	struct vfio_device_file *df = vma_df(vma);
 	struct vfio_device_call call;
 	int ret;
 
-	if (!vfio_device_enter(device, &call))
+	if (!vfio_device_file_enter(df, &call))
 		return -ENODEV;
 	ret = vfio_device_vma_ops(vma)->access(vma, addr, buf, len, write);
-	vfio_device_leave(device, &call);
+	vfio_device_file_leave(df, &call);
 	return ret;
 }
 
 /* The VMA may be gone when the driver returns: it may drop mmap_lock. */
 static vm_fault_t vfio_vma_fault(struct vm_fault *vmf)
 {
-	struct vfio_device *device = vma_device(vmf->vma);
+	struct vfio_device_file *df = vma_df(vmf->vma);
 	struct vfio_device_call call;
 	vm_fault_t ret;
 
-	if (!vfio_device_enter(device, &call))
+	if (!vfio_device_file_enter(df, &call))
 		return VM_FAULT_SIGBUS;
 	ret = vfio_device_vma_ops(vmf->vma)->fault(vmf);
-	vfio_device_leave(device, &call);
+	vfio_device_file_leave(df, &call);
 	return ret;
 }
 
 static vm_fault_t vfio_vma_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
-	struct vfio_device *device = vma_device(vmf->vma);
+	struct vfio_device_file *df = vma_df(vmf->vma);
 	struct vfio_device_call call;
 	vm_fault_t ret;
 
-	if (!vfio_device_enter(device, &call))
+	if (!vfio_device_file_enter(df, &call))
 		return VM_FAULT_SIGBUS;
 	ret = vfio_device_vma_ops(vmf->vma)->huge_fault(vmf, order);
-	vfio_device_leave(device, &call);
+	vfio_device_file_leave(df, &call);
 	return ret;
 }
 
 static vm_fault_t vfio_vma_map_pages(struct vm_fault *vmf, pgoff_t first,
 				     pgoff_t last)
 {
-	struct vfio_device *device = vma_device(vmf->vma);
+	struct vfio_device_file *df = vma_df(vmf->vma);
 	struct vfio_device_call call;
 	vm_fault_t ret;
 
-	if (!vfio_device_enter(device, &call))
+	if (!vfio_device_file_enter(df, &call))
 		return VM_FAULT_SIGBUS;
 	ret = vfio_device_vma_ops(vmf->vma)->map_pages(vmf, first, last);
-	vfio_device_leave(device, &call);
+	vfio_device_file_leave(df, &call);
 	return ret;
 }
 
 static vm_fault_t vfio_vma_page_mkwrite(struct vm_fault *vmf)
 {
-	struct vfio_device *device = vma_device(vmf->vma);
+	struct vfio_device_file *df = vma_df(vmf->vma);
 	struct vfio_device_call call;
 	vm_fault_t ret;
 
-	if (!vfio_device_enter(device, &call))
+	if (!vfio_device_file_enter(df, &call))
 		return VM_FAULT_SIGBUS;
 	ret = vfio_device_vma_ops(vmf->vma)->page_mkwrite(vmf);
-	vfio_device_leave(device, &call);
+	vfio_device_file_leave(df, &call);
 	return ret;
 }
 
 static vm_fault_t vfio_vma_pfn_mkwrite(struct vm_fault *vmf)
 {
-	struct vfio_device *device = vma_device(vmf->vma);
+	struct vfio_device_file *df = vma_df(vmf->vma);
 	struct vfio_device_call call;
 	vm_fault_t ret;
 
-	if (!vfio_device_enter(device, &call))
+	if (!vfio_device_file_enter(df, &call))
 		return VM_FAULT_SIGBUS;
 	ret = vfio_device_vma_ops(vmf->vma)->pfn_mkwrite(vmf);
-	vfio_device_leave(device, &call);
+	vfio_device_file_leave(df, &call);
 	return ret;
 }
 

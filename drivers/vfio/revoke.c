@@ -13,11 +13,13 @@
  * faults of the mappings (device_mmap.c), opening, KVM's questions, an IOMMU back
  * end that maps a BAR. vfio_device_enter() puts it on device->calls and fails
  * once device->revoked is set, which makes it -ENODEV or SIGBUS for the user;
- * vfio_device_leave() takes it off. Both fields change under calls_lock. Revoking
- * sets the flag, waits until the list is empty, and then has the device for
- * itself: no operation of the driver runs, and none will but close_device.
- * Calls may nest, a read into a mapping of the same device for instance: the
- * inner one then fails and so the outer one ends.
+ * vfio_device_leave() takes it off. Both fields change under calls_lock. That is
+ * too slow for the many calls by which one thread uses one file: the first in a
+ * file is its df->caller instead (vfio_device_file_enter()). Revoking sets the
+ * flag, looks until the list is empty and no file has a caller, and then has the
+ * device for itself: no operation of the driver runs, and none will but
+ * close_device. Calls may nest, a read into a mapping of the same device for
+ * instance: the inner one then fails and so the outer one ends.
  *
  * Calls that do not end. A driver's operation is code that the core cannot
  * interrupt, and is short, but for the memory of the user: a fault in it takes as
@@ -51,10 +53,10 @@
 #include <linux/kstrtox.h>
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/sysfs.h>
-#include <linux/wait_bit.h>
 
 #include "vfio.h"
 
@@ -97,48 +99,71 @@ void vfio_device_leave(struct vfio_device *device,
 {
 	spin_lock(&device->calls_lock);
 	list_del(&call->next);
-	if (unlikely(device->revoked) && list_empty(&device->calls))
-		wake_up_var(&device->calls);
 	spin_unlock(&device->calls_lock);
 }
 
 static bool vfio_device_is_idle(struct vfio_device *device)
 {
+	struct vfio_device_file *df;
 	bool idle;
 
 	spin_lock(&device->calls_lock);
 	idle = list_empty(&device->calls);
+	list_for_each_entry(df, &device->files, next) {
+		/* Pairs with vfio_device_file_leave_alone(). */
+		if (smp_load_acquire(&df->caller))
+			idle = false;
+	}
 	spin_unlock(&device->calls_lock);
 	return idle;
+}
+
+static void vfio_device_kill(struct vfio_device *device,
+			     struct task_struct *task)
+{
+	if (!task || task->flags & PF_KTHREAD)
+		return;
+
+	dev_warn(device->dev,
+		 "vfio: \"%s\" (%d) does not return from a call, which keeps the device from going: killed\n",
+		 task->comm, task_pid_nr(task));
+	send_sig(SIGKILL, task, 1);
 }
 
 static void vfio_device_kill_callers(struct vfio_device *device)
 {
 	struct vfio_device_call *call;
+	struct vfio_device_file *df;
 
+	/* A file's caller may leave, and end, at any time. */
+	rcu_read_lock();
 	spin_lock(&device->calls_lock);
-	list_for_each_entry(call, &device->calls, next) {
-		if (call->task->flags & PF_KTHREAD)
-			continue;
-		dev_warn(device->dev,
-			 "vfio: \"%s\" (%d) does not return from a call, which keeps the device from going: killed\n",
-			 call->task->comm, task_pid_nr(call->task));
-		send_sig(SIGKILL, call->task, 1);
-	}
+	list_for_each_entry(call, &device->calls, next)
+		vfio_device_kill(device, call->task);
+	list_for_each_entry(df, &device->files, next)
+		vfio_device_kill(device, READ_ONCE(df->caller));
 	spin_unlock(&device->calls_lock);
+	rcu_read_unlock();
 }
 
 /* No call is under way afterwards, and none comes. */
 static void vfio_device_end_calls(struct vfio_device *device)
 {
+	unsigned long patience = jiffies + CALL_PATIENCE;
+
 	spin_lock(&device->calls_lock);
-	device->revoked = true;
+	WRITE_ONCE(device->revoked, true);
 	spin_unlock(&device->calls_lock);
 
-	while (!wait_var_event_timeout(&device->calls,
-				       vfio_device_is_idle(device),
-				       CALL_PATIENCE))
-		vfio_device_kill_callers(device);
+	/* Pairs with the cmpxchg() of vfio_device_file_enter_alone(). */
+	smp_mb();
+	while (!vfio_device_is_idle(device)) {
+		if (time_after(jiffies, patience)) {
+			vfio_device_kill_callers(device);
+			patience = jiffies + CALL_PATIENCE;
+		}
+		schedule_timeout_uninterruptible(1);
+	}
 }
 
 /* ---- Files ---- */

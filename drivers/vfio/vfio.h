@@ -42,6 +42,8 @@ struct vfio_kvm_slot {
  * @closed: somebody closes it towards the device, or has: its release or who
  *	revokes the device
  * @working: requests go to the driver; never unset
+ * @caller: who is in a call through this file, if not on device->calls; of
+ *	several one
  * @kvm: the virtual machine of a file without a group
  * @devid: what iommufd calls the device, of such a file
  */
@@ -52,6 +54,7 @@ struct vfio_device_file {
 	struct list_head next;
 	bool closed;
 	bool working;
+	struct task_struct *caller;
 	struct vfio_kvm_slot kvm;
 	u32 devid;
 };
@@ -59,7 +62,8 @@ struct vfio_device_file {
 /**
  * struct vfio_device_call - something a user does that may reach the driver
  * @next: in device->calls
- * @task: the user's
+ * @task: the user's; NULL if that is the caller of a file, and this not on the
+ *	list
  */
 struct vfio_device_call {
 	struct list_head next;
@@ -220,6 +224,43 @@ bool vfio_device_enter(struct vfio_device *device,
 void vfio_device_leave(struct vfio_device *device,
 		       struct vfio_device_call *call);
 void vfio_device_end_users(struct vfio_device *device);
+
+/* Begin a call through @df, in which nobody else is: no lock, and no list. */
+static inline bool vfio_device_file_enter_alone(struct vfio_device_file *df)
+{
+	if (cmpxchg(&df->caller, NULL, current))
+		return false;
+
+	/* Either this sees it or vfio_device_end_calls() sees the caller. */
+	if (likely(!READ_ONCE(df->device->revoked)))
+		return true;
+	smp_store_release(&df->caller, NULL);
+	return false;
+}
+
+static inline void vfio_device_file_leave_alone(struct vfio_device_file *df)
+{
+	smp_store_release(&df->caller, NULL);
+}
+
+/* vfio_device_enter() by way of a file. */
+static inline bool vfio_device_file_enter(struct vfio_device_file *df,
+					  struct vfio_device_call *call)
+{
+	if (!vfio_device_file_enter_alone(df))
+		return vfio_device_enter(df->device, call);
+	call->task = NULL;
+	return true;
+}
+
+static inline void vfio_device_file_leave(struct vfio_device_file *df,
+					  struct vfio_device_call *call)
+{
+	if (call->task)
+		vfio_device_leave(df->device, call);
+	else
+		vfio_device_file_leave_alone(df);
+}
 
 /* feature.c */
 int vfio_device_ioctl_feature(struct vfio_device *device,
