@@ -462,12 +462,17 @@ static void vfio_device_fops_show_fdinfo(struct seq_file *seq,
 					 struct file *filep)
 {
 	struct vfio_device_file *df = filep->private_data;
-	char *path = kobject_get_path(&df->device->dev->kobj, GFP_KERNEL);
+	struct vfio_device_call call;
+	char *path;
 
-	if (!path)
+	/* Of one that was revoked, what is above it in sysfs may be gone. */
+	if (!vfio_device_enter(df->device, &call))
 		return;
-	seq_printf(seq, "vfio-device-syspath: /sys%s\n", path);
+	path = kobject_get_path(&df->device->dev->kobj, GFP_KERNEL);
+	if (path)
+		seq_printf(seq, "vfio-device-syspath: /sys%s\n", path);
 	kfree(path);
+	vfio_device_leave(df->device, &call);
 }
 
 const struct file_operations vfio_device_fops = {

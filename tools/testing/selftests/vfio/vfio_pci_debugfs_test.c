@@ -316,6 +316,23 @@ TEST_F(pci_debugfs, fdinfo)
 	}
 }
 
+/* A file that was taken from its user is of no device. */
+TEST_F(pci_debugfs, fdinfo_of_revoked)
+{
+	const char *after = "/sys/module/vfio/parameters/revoke_after";
+	char path[64];
+
+	if (vfio_sysfs_write(after, "0"))
+		SKIP(return, "devices are not revoked");
+	EXPECT_EQ(0, vfio_pci_unbind(self->d.bdf));
+	EXPECT_EQ(0, vfio_sysfs_write(after, "-1"));
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", self->d.device);
+	ASSERT_EQ(0, vfio_sysfs_read(path, self->text, sizeof(self->text)));
+	EXPECT_EQ(NULL, strstr(self->text, "vfio-device-syspath"));
+	vfio_dev_close(&self->d);
+	EXPECT_EQ(0, vfio_pci_bind(self->d.bdf));
+}
+
 struct reader {
 	const char *bdf;
 	atomic_bool stop;
