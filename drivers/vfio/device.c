@@ -34,18 +34,16 @@ static void vfio_device_release(struct device *dev)
 	struct vfio_device *device =
 			container_of(dev, struct vfio_device, device);
 	struct device *parent = device->revoked ? device->dev : NULL;
-	struct module *module = device->keeps_module;
 
 	vfio_device_leave_set(device);
 	ida_free(&vfio_device_ida, device->index);
 	if (device->ops->release)
 		device->ops->release(device);
-	vfio_device_free_vm_ops(device);
+	vfio_device_users_free(device);
 	vfio_device_inode_put(device);
 	kvfree(device);
 
 	put_device(parent);
-	module_put(module);
 }
 
 static int vfio_device_init(struct vfio_device *device, struct device *dev,
@@ -61,16 +59,18 @@ static int vfio_device_init(struct vfio_device *device, struct device *dev,
 	device->dev = dev;
 	device->ops = ops;
 	init_completion(&device->comp);
-	vfio_device_init_users(device);
 
 	ret = vfio_device_inode_get(device);
 	if (ret)
 		goto err_index;
+	ret = vfio_device_users_alloc(device);
+	if (ret)
+		goto err_inode;
 
 	if (ops->init) {
 		ret = ops->init(device);
 		if (ret)
-			goto err_inode;
+			goto err_users;
 	}
 
 	device_initialize(&device->device);
@@ -79,8 +79,10 @@ static int vfio_device_init(struct vfio_device *device, struct device *dev,
 	device->device.parent = dev;
 	return 0;
 
-err_inode:
+err_users:
 	vfio_device_leave_set(device);
+	vfio_device_users_free(device);
+err_inode:
 	vfio_device_inode_put(device);
 err_index:
 	ida_free(&vfio_device_ida, device->index);

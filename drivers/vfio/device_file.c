@@ -55,17 +55,17 @@ struct vfio_device_file *vfio_device_file_alloc(struct vfio_device *device,
 	refcount_set(&df->refs, 1);
 	vfio_kvm_slot_init(&df->kvm);
 
-	spin_lock(&device->calls_lock);
-	list_add(&df->next, &device->files);
-	spin_unlock(&device->calls_lock);
+	spin_lock(&vfio_device_users(device)->lock);
+	list_add(&df->next, &vfio_device_users(device)->files);
+	spin_unlock(&vfio_device_users(device)->lock);
 	return df;
 }
 
 static void vfio_device_file_unlist(struct vfio_device_file *df)
 {
-	spin_lock(&df->device->calls_lock);
+	spin_lock(&vfio_device_users(df->device)->lock);
 	list_del(&df->next);
-	spin_unlock(&df->device->calls_lock);
+	spin_unlock(&vfio_device_users(df->device)->lock);
 }
 
 /* Undo vfio_device_file_alloc(), still in that call: opening failed. */

@@ -11,7 +11,7 @@
  * The core's operations are a copy of the driver's with the driver's functions
  * replaced, so that what the mm infers from a missing one stays true. There is
  * one copy for each vm_operations_struct that is in use on a device, on
- * device->vm_ops; it stays until the device is freed, which files, and thereby
+ * users->vm_ops; it stays until the device is freed, which files, and thereby
  * mappings, outlive in no case.
  */
 #include <linux/mm.h>
@@ -23,7 +23,7 @@
  * struct vfio_vm_ops - the core's operations of a mapping
  * @ops: what the mm sees
  * @driver: what they stand for
- * @next: in device->vm_ops, under calls_lock
+ * @next: in users->vm_ops, under users->lock
  */
 struct vfio_vm_ops {
 	struct vm_operations_struct ops;
@@ -219,16 +219,16 @@ static void vfio_device_own_vma(struct vfio_device *device,
 {
 	struct vfio_vm_ops *own;
 
-	spin_lock(&device->calls_lock);
-	list_for_each_entry(own, &device->vm_ops, next)
+	spin_lock(&vfio_device_users(device)->lock);
+	list_for_each_entry(own, &vfio_device_users(device)->vm_ops, next)
 		if (own->driver == vma->vm_ops)
 			goto found;
 	vfio_vm_ops_init(spare, vma->vm_ops);
-	list_add(&spare->next, &device->vm_ops);
+	list_add(&spare->next, &vfio_device_users(device)->vm_ops);
 	own = spare;
 	spare = NULL;
 found:
-	spin_unlock(&device->calls_lock);
+	spin_unlock(&vfio_device_users(device)->lock);
 	kfree(spare);
 	vma->vm_ops = &own->ops;
 }
@@ -257,6 +257,6 @@ void vfio_device_free_vm_ops(struct vfio_device *device)
 {
 	struct vfio_vm_ops *own, *next;
 
-	list_for_each_entry_safe(own, next, &device->vm_ops, next)
+	list_for_each_entry_safe(own, next, &vfio_device_users(device)->vm_ops, next)
 		kfree(own);
 }

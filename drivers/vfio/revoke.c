@@ -11,9 +11,9 @@
  *
  * Calls. Whatever a user does to a file runs as a call: read, write, ioctl, mmap,
  * faults of the mappings (device_mmap.c), opening, KVM's questions, an IOMMU back
- * end that maps a BAR. vfio_device_enter() puts it on device->calls and fails
+ * end that maps a BAR. vfio_device_enter() puts it on users->calls and fails
  * once device->revoked is set, which makes it -ENODEV or SIGBUS for the user;
- * vfio_device_leave() takes it off. Both fields change under calls_lock. That is
+ * vfio_device_leave() takes it off. Both fields change under users->lock. That is
  * too slow for the many calls by which one thread uses one file: the first in a
  * file is its df->caller instead (vfio_device_file_enter()). Revoking sets the
  * flag, looks until the list is empty and no file has a caller, and then has the
@@ -56,6 +56,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include <linux/sysfs.h>
 
 #include "vfio.h"
@@ -86,20 +87,20 @@ bool vfio_device_enter(struct vfio_device *device,
 	bool entered;
 
 	call->task = current;
-	spin_lock(&device->calls_lock);
+	spin_lock(&vfio_device_users(device)->lock);
 	entered = !device->revoked;
 	if (entered)
-		list_add(&call->next, &device->calls);
-	spin_unlock(&device->calls_lock);
+		list_add(&call->next, &vfio_device_users(device)->calls);
+	spin_unlock(&vfio_device_users(device)->lock);
 	return entered;
 }
 
 void vfio_device_leave(struct vfio_device *device,
 		       struct vfio_device_call *call)
 {
-	spin_lock(&device->calls_lock);
+	spin_lock(&vfio_device_users(device)->lock);
 	list_del(&call->next);
-	spin_unlock(&device->calls_lock);
+	spin_unlock(&vfio_device_users(device)->lock);
 }
 
 static bool vfio_device_is_idle(struct vfio_device *device)
@@ -107,14 +108,14 @@ static bool vfio_device_is_idle(struct vfio_device *device)
 	struct vfio_device_file *df;
 	bool idle;
 
-	spin_lock(&device->calls_lock);
-	idle = list_empty(&device->calls);
-	list_for_each_entry(df, &device->files, next) {
+	spin_lock(&vfio_device_users(device)->lock);
+	idle = list_empty(&vfio_device_users(device)->calls);
+	list_for_each_entry(df, &vfio_device_users(device)->files, next) {
 		/* Pairs with vfio_device_file_leave_alone(). */
 		if (smp_load_acquire(&df->caller))
 			idle = false;
 	}
-	spin_unlock(&device->calls_lock);
+	spin_unlock(&vfio_device_users(device)->lock);
 	return idle;
 }
 
@@ -137,12 +138,12 @@ static void vfio_device_kill_callers(struct vfio_device *device)
 
 	/* A file's caller may leave, and end, at any time. */
 	rcu_read_lock();
-	spin_lock(&device->calls_lock);
-	list_for_each_entry(call, &device->calls, next)
+	spin_lock(&vfio_device_users(device)->lock);
+	list_for_each_entry(call, &vfio_device_users(device)->calls, next)
 		vfio_device_kill(device, call->task);
-	list_for_each_entry(df, &device->files, next)
+	list_for_each_entry(df, &vfio_device_users(device)->files, next)
 		vfio_device_kill(device, READ_ONCE(df->caller));
-	spin_unlock(&device->calls_lock);
+	spin_unlock(&vfio_device_users(device)->lock);
 	rcu_read_unlock();
 }
 
@@ -151,9 +152,9 @@ static void vfio_device_end_calls(struct vfio_device *device)
 {
 	unsigned long patience = jiffies + CALL_PATIENCE;
 
-	spin_lock(&device->calls_lock);
+	spin_lock(&vfio_device_users(device)->lock);
 	WRITE_ONCE(device->revoked, true);
-	spin_unlock(&device->calls_lock);
+	spin_unlock(&vfio_device_users(device)->lock);
 
 	/* Pairs with the cmpxchg() of vfio_device_file_enter_alone(). */
 	smp_mb();
@@ -173,8 +174,8 @@ static struct vfio_device_file *vfio_device_claim_file(struct vfio_device *devic
 {
 	struct vfio_device_file *df, *found = NULL;
 
-	spin_lock(&device->calls_lock);
-	list_for_each_entry(df, &device->files, next) {
+	spin_lock(&vfio_device_users(device)->lock);
+	list_for_each_entry(df, &vfio_device_users(device)->files, next) {
 		if (vfio_device_file_claim(df)) {
 			/* The file's, until its release. */
 			get_device(&device->device);
@@ -183,7 +184,7 @@ static struct vfio_device_file *vfio_device_claim_file(struct vfio_device *devic
 			break;
 		}
 	}
-	spin_unlock(&device->calls_lock);
+	spin_unlock(&vfio_device_users(device)->lock);
 	return found;
 }
 
@@ -198,7 +199,7 @@ static void vfio_device_revoke(struct vfio_device *device)
 
 	/* vfio_device_release() drops them. */
 	get_device(device->dev);
-	device->keeps_module = device->dev->driver->owner;
+	vfio_device_users(device)->keeps_module = device->dev->driver->owner;
 
 	vfio_device_end_calls(device);
 	vfio_device_unmap_mapping_range(device, 0, 0);
@@ -342,12 +343,29 @@ void __init vfio_revoke_init(struct class *class)
 	class->dev_groups = vfio_device_groups;
 }
 
-/* A new device, which nobody uses. */
-void vfio_device_init_users(struct vfio_device *device)
+/* A new device, which has an inode and no users. */
+int vfio_device_users_alloc(struct vfio_device *device)
 {
-	spin_lock_init(&device->calls_lock);
-	INIT_LIST_HEAD(&device->calls);
-	INIT_LIST_HEAD(&device->files);
-	INIT_LIST_HEAD(&device->vm_ops);
+	struct vfio_device_users *users;
+
+	users = kzalloc(sizeof(*users), GFP_KERNEL_ACCOUNT);
+	if (!users)
+		return -ENOMEM;
+
+	spin_lock_init(&users->lock);
+	INIT_LIST_HEAD(&users->calls);
+	INIT_LIST_HEAD(&users->files);
+	INIT_LIST_HEAD(&users->vm_ops);
+	device->inode->i_private = users;
 	device->revoke_after = FOLLOW_PARAM;
+	return 0;
+}
+
+void vfio_device_users_free(struct vfio_device *device)
+{
+	struct vfio_device_users *users = vfio_device_users(device);
+
+	vfio_device_free_vm_ops(device);
+	module_put(users->keeps_module);
+	kfree(users);
 }

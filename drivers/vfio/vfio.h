@@ -9,6 +9,7 @@
 #include <linux/cdev.h>
 #include <linux/device.h>
 #include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/list.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -38,11 +39,11 @@ struct vfio_kvm_slot {
  * @group: the group it was opened through, NULL for /dev/vfio/devices; not to be
  *	used any more once the file is closed towards the device
  * @refs: the file's own, and that of who revokes the device
- * @next: in device->files
+ * @next: in the device's list of files
  * @closed: somebody closes it towards the device, or has: its release or who
  *	revokes the device
  * @working: requests go to the driver; never unset
- * @caller: who is in a call through this file, if not on device->calls; of
+ * @caller: who is in a call through this file that is not on the list; of
  *	several one
  * @kvm: the virtual machine of a file without a group
  * @devid: what iommufd calls the device, of such a file
@@ -61,7 +62,7 @@ struct vfio_device_file {
 
 /**
  * struct vfio_device_call - something a user does that may reach the driver
- * @next: in device->calls
+ * @next: in the device's list of calls
  * @task: the user's; NULL if that is the caller of a file, and this not on the
  *	list
  */
@@ -69,6 +70,30 @@ struct vfio_device_call {
 	struct list_head next;
 	struct task_struct *task;
 };
+
+/**
+ * struct vfio_device_users - what users do to a device, and have of it
+ * @lock: covers the lists
+ * @calls: list of struct vfio_device_call
+ * @files: list of struct vfio_device_file
+ * @vm_ops: see device_mmap.c
+ * @keeps_module: of a revoked device: the module with its ops->release
+ *
+ * Behind the inode: struct vfio_device is laid out as drivers know it.
+ */
+struct vfio_device_users {
+	spinlock_t lock;		/* the lists */
+	struct list_head calls;
+	struct list_head files;
+	struct list_head vm_ops;
+	struct module *keeps_module;
+};
+
+static inline struct vfio_device_users *
+vfio_device_users(struct vfio_device *device)
+{
+	return device->inode->i_private;
+}
 
 /**
  * enum vfio_group_type - where the DMA of a group's devices goes
@@ -218,7 +243,8 @@ void vfio_device_free_vm_ops(struct vfio_device *device);
 
 /* revoke.c */
 void vfio_revoke_init(struct class *class);
-void vfio_device_init_users(struct vfio_device *device);
+int vfio_device_users_alloc(struct vfio_device *device);
+void vfio_device_users_free(struct vfio_device *device);
 bool vfio_device_enter(struct vfio_device *device,
 		       struct vfio_device_call *call);
 void vfio_device_leave(struct vfio_device *device,

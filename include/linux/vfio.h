@@ -100,15 +100,6 @@ struct vfio_device {
 	void (*put_kvm)(struct kvm *kvm);
 	/* The mapping of every file of the device. */
 	struct inode				*inode;
-	/* What users do and have; see drivers/vfio/revoke.c. */
-	spinlock_t				calls_lock;
-	struct list_head			calls;
-	struct list_head			files;
-	struct list_head			vm_ops;
-	bool					revoked;
-	bool					gone;
-	int					revoke_after;
-	struct module				*keeps_module;
 #if IS_ENABLED(CONFIG_IOMMUFD)
 	struct iommufd_device			*iommufd_device;
 	u8					iommufd_attached:1;
@@ -116,6 +107,10 @@ struct vfio_device {
 	u8					cdev_opened:1;
 	/* Being opened or closed with dev_set->lock dropped; under it. */
 	bool					aside;
+	/* See drivers/vfio/revoke.c. */
+	bool					revoked;
+	bool					gone;
+	int					revoke_after;
 #ifdef CONFIG_DEBUG_FS
 	struct dentry				*debug_root;
 #endif
