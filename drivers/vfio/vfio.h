@@ -260,12 +260,13 @@ static inline bool vfio_device_file_enter_alone(struct vfio_device_file *df)
 	/* Either this sees it or vfio_device_end_calls() sees the caller. */
 	if (likely(!READ_ONCE(df->device->revoked)))
 		return true;
-	smp_store_release(&df->caller, NULL);
+	WRITE_ONCE(df->caller, NULL);
 	return false;
 }
 
 static inline void vfio_device_file_leave_alone(struct vfio_device_file *df)
 {
+	/* What the call did is over for vfio_device_is_idle(). */
 	smp_store_release(&df->caller, NULL);
 }
 

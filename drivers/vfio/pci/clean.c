@@ -130,7 +130,7 @@ static u32 vfio_pci_clean_expected(struct vfio_pci_core_device *vdev,
 	if (pdev->current_state != PCI_D0 && pdev->pm_cap &&
 	    pos == pdev->pm_cap + PCI_PM_CTRL) {
 		was &= ~(PCI_PM_CTRL_STATE_MASK | PCI_PM_CTRL_PME_ENABLE);
-		was |= pdev->current_state;
+		was |= (__force u32)pdev->current_state;
 		*val &= ~PCI_PM_CTRL_PME_ENABLE;
 	}
 	return was;
