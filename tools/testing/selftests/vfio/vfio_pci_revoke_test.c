@@ -299,7 +299,8 @@ static int come_back(SELF *self, enum how how)
 			 getenv("VFIO_TEST_PLUG"));
 		if (vfio_monitor(command, NULL, 0))
 			return -EIO;
-		while (!there(self->bdf)) {
+		/* It is in sysfs before a driver may have it. */
+		while (!there(self->bdf) || vfio_pci_bind_group(self->bdf)) {
 			if (vfio_now_ms() > end)
 				return -ETIMEDOUT;
 			usleep(10000);
