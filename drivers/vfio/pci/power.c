@@ -20,6 +20,7 @@
  * awake for power/autosuspend_delay_ms, in case that it is opened again. One
  * in low power is suspended at once: its user said so.
  */
+#include <linux/delay.h>
 #include <linux/eventfd.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
@@ -219,8 +220,16 @@ static int vfio_pci_runtime_resume(struct device *dev)
 	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
 
 	vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_WOKEN);
+	/*
+	 * The AER core wakes devices with pci_bus_sem held, so there is no
+	 * waiting as for a closer that takes it. There is none: the lock of a
+	 * device that sleeps is held for moments, for who resets it or changes
+	 * its power state wakes it first.
+	 */
+	while (!vfio_pci_gate_try_close(vdev, VFIO_PCI_GATE_LOW_POWER))
+		usleep_range(50, 200);
+
 	/* With a wakeup eventfd the first resume ends low power. */
-	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_LOW_POWER);
 	vdev->gate_holds &= ~VFIO_PCI_HOLD_ASLEEP;
 	if (vdev->pm_wake_eventfd_ctx) {
 		eventfd_signal(vdev->pm_wake_eventfd_ctx);
