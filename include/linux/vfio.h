@@ -39,6 +39,9 @@ struct kvm;
  * @device_list: the devices, under @lock
  * @device_count: how many point here, registered or not; under the lock of
  *	the table of sets
+ * @aside_count: how many are opened or closed with @lock dropped; under it, see
+ *	vfio_device_step_aside()
+ * @back: woken when one has taken it again
  *
  * Lives as long as a device is in it.
  */
@@ -47,7 +50,6 @@ struct vfio_device_set {
 	struct mutex		lock;		/* opening and closing */
 	struct list_head	device_list;
 	unsigned int		device_count;
-	/* Devices being opened or closed with the lock dropped; under it. */
 	unsigned int		aside_count;
 	wait_queue_head_t	back;
 };
