@@ -165,23 +165,15 @@ static int rounds(SELF *self, int count)
 	ASSERT_EQ(0, rounds(self, 2));					\
 } while (0)
 
-static bool is_there(const char *bdf)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", bdf);
-	return !access(path, F_OK);
-}
-
 /* After the removal: gone, or without driver, and to be had again. */
 #define CHECK_REMOVED() do {						\
 	struct vfio_dev again;						\
 	char name[64];							\
 									\
 	if (!strcmp(variant->attr, "remove")) {				\
-		ASSERT_FALSE(is_there(self->bdf));			\
+		ASSERT_FALSE(vfio_pci_is_there(self->bdf));			\
 		ASSERT_EQ(0, vfio_pci_rescan());			\
-		ASSERT_TRUE(is_there(self->bdf));			\
+		ASSERT_TRUE(vfio_pci_is_there(self->bdf));			\
 	}								\
 	ASSERT_NE(0, vfio_pci_driver(self->bdf, name, sizeof(name)));	\
 	ASSERT_EQ(0, vfio_dev_open(&again, self->bdf, variant->mode));	\
@@ -297,13 +289,13 @@ TEST(unplugged)
 	ASSERT_EQ(0, vfio_eventfd_wait(request, SOON_MS, NULL));
 	ASSERT_EQ(0, vfio_readers_turn(readers));
 	usleep(WAITS_MS * 1000);
-	ASSERT_TRUE(is_there(d.bdf));
+	ASSERT_TRUE(vfio_pci_is_there(d.bdf));
 	ASSERT_EQ(0, vfio_readers_turn(readers));
 	EXPECT_EQ(0, vfio_readers_stop(readers));
 	vfio_dev_close(&d);
-	while (is_there(d.bdf) && vfio_now_ms() < end)
+	while (vfio_pci_is_there(d.bdf) && vfio_now_ms() < end)
 		usleep(10000);
-	EXPECT_FALSE(is_there(d.bdf));
+	EXPECT_FALSE(vfio_pci_is_there(d.bdf));
 	close(request);
 }
 

@@ -47,14 +47,6 @@ enum how {
 	UNBOUND,		/* likewise */
 };
 
-static bool there(const char *bdf)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", bdf);
-	return !access(path, F_OK);
-}
-
 /* Everything can be asked of a file whose device is gone; this is the answer. */
 static int ask_all(int fd)
 {
@@ -267,7 +259,7 @@ static int finish(SELF *self, enum how how, int timeout_ms)
 	if (how != UNPLUGGED)
 		return vfio_remover_wait(self->remover, timeout_ms);
 
-	while (there(self->bdf)) {
+	while (vfio_pci_is_there(self->bdf)) {
 		if (vfio_now_ms() > end)
 			return -ETIMEDOUT;
 		usleep(10000);
@@ -300,7 +292,7 @@ static int come_back(SELF *self, enum how how)
 		if (vfio_monitor(command, NULL, 0))
 			return -EIO;
 		/* It is in sysfs before a driver may have it. */
-		while (!there(self->bdf) || vfio_pci_bind_group(self->bdf)) {
+		while (!vfio_pci_is_there(self->bdf) || vfio_pci_bind_group(self->bdf)) {
 			if (vfio_now_ms() > end)
 				return -ETIMEDOUT;
 			usleep(10000);
@@ -343,7 +335,7 @@ FIXTURE_TEARDOWN(revoke)
 	void *__map;							\
 									\
 	ASSERT_EQ(0, come_back(self, variant->how));			\
-	ASSERT_TRUE(there(self->bdf));					\
+	ASSERT_TRUE(vfio_pci_is_there(self->bdf));					\
 	ASSERT_EQ(0, vfio_dev_open(&__new, self->bdf, variant->mode));	\
 	ASSERT_EQ(0, vfio_cfg_memory(&__new, true));			\
 	EXPECT_NE(0xffff, vfio_cfg_read16(&__new, PCI_VENDOR_ID));	\
@@ -597,7 +589,7 @@ TEST_F(revoke, user_reads_sysfs)
 		char buf[4096];
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		while (there(self->bdf) &&
+		while (vfio_pci_is_there(self->bdf) &&
 		       ask_all(self->d.device) != 0) {
 			for (i = 0; i < 4; i++)
 				vfio_pci_attr_read(self->bdf, attrs[i], buf,

@@ -8,16 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "vfio_util.h"
 
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
-#define DEBUGFS		"/sys/kernel/debug"
-#define SLAB		DEBUGFS "/failslab/"
-#define PAGES		DEBUGFS "/fail_page_alloc/"
-#define USERCOPY	DEBUGFS "/fail_usercopy/"
+#define SLAB		VFIO_DEBUGFS "/failslab/"
+#define PAGES		VFIO_DEBUGFS "/fail_page_alloc/"
+#define USERCOPY	VFIO_DEBUGFS "/fail_usercopy/"
 
 /* The log of each failure, and of all of them, however many. */
 static void be_verbose(const char *level)
@@ -40,9 +38,9 @@ int vfio_fail_open(void)
 
 	if (access(FAIL_NTH, F_OK))
 		return -ENOENT;
-	if (access(SLAB, F_OK) &&
-	    mount("debugfs", DEBUGFS, "debugfs", 0, NULL))
-		return -errno;
+	ret = vfio_debugfs_need(SLAB);
+	if (ret)
+		return ret;
 	ret = vfio_sysfs_write(SLAB "ignore-gfp-wait", "N") ?:
 	      vfio_sysfs_write(PAGES "ignore-gfp-wait", "N");
 	if (ret)

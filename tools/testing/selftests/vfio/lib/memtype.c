@@ -7,14 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "vfio_util.h"
 
 #define LOOK		"/sys/module/test_vfio_memtype/parameters/look"
-#define DEBUGFS		"/sys/kernel/debug"
-#define PAT_LIST	DEBUGFS "/x86/pat_memtype_list"
+#define PAT_LIST	VFIO_DEBUGFS "/x86/pat_memtype_list"
 
 /* Make a write-combined alias of a part of a BAR: its region's index. */
 int vfio_alias(const struct vfio_dev *d, uint32_t bar, uint64_t offset,
@@ -116,8 +114,7 @@ int vfio_pat_count(uint64_t start, uint64_t size, const char *type)
 	int count = 0;
 	FILE *f;
 
-	if (access(DEBUGFS "/x86", F_OK))
-		mount("debugfs", DEBUGFS, "debugfs", 0, NULL);
+	vfio_debugfs_need(VFIO_DEBUGFS "/x86");
 	f = fopen(PAT_LIST, "re");
 	if (!f)
 		return -ENOENT;

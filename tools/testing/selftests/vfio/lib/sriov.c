@@ -10,13 +10,6 @@
 /* Long enough for a UUID and what introduces it, too. */
 #define NAME_LEN (VFIO_BDF_LEN + 128)
 
-bool vfio_pci_is_there(const char *bdf)
-{
-	char ignored[VFIO_BDF_LEN];
-
-	return !vfio_pci_resolve(bdf, ignored);
-}
-
 bool vfio_pci_is_bound(const char *bdf, const char *driver)
 {
 	char name[64];

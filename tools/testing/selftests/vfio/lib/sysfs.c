@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "vfio_util.h"
@@ -139,6 +140,22 @@ int vfio_pci_resolve(const char *id, char *bdf)
 	if (sscanf(id, "%4x:%4x#%u", &vendor, &device, &nth) < 2)
 		return -EINVAL;
 	return vfio_pci_find(vendor, device, nth, bdf);
+}
+
+/* Have debugfs mounted, if @path, which is there with it, is not yet. */
+int vfio_debugfs_need(const char *path)
+{
+	if (access(path, F_OK) &&
+	    mount("debugfs", VFIO_DEBUGFS, "debugfs", 0, NULL))
+		return -errno;
+	return 0;
+}
+
+bool vfio_pci_is_there(const char *bdf)
+{
+	char ignored[VFIO_BDF_LEN];
+
+	return !vfio_pci_resolve(bdf, ignored);
 }
 
 /* The last part of what a link in the device's directory leads to. */

@@ -56,6 +56,11 @@ struct vfio_dev {
 int vfio_pci_find(uint16_t vendor, uint16_t device, unsigned int nth,
 		  char *bdf);
 int vfio_pci_resolve(const char *id, char *bdf);
+bool vfio_pci_is_there(const char *bdf);
+
+#define VFIO_DEBUGFS	"/sys/kernel/debug"
+int vfio_debugfs_need(const char *path);
+
 int vfio_pci_group(const char *bdf);
 int vfio_pci_link(const char *bdf, const char *attr, char *name, size_t len);
 int vfio_pci_driver(const char *bdf, char *name, size_t len);
