@@ -124,7 +124,10 @@ static int vfio_vma_access(struct vm_area_struct *vma, unsigned long addr,
 	return ret;
 }
 
-/* The VMA may be gone when the driver returns: it may drop mmap_lock. */
+/*
+ * A driver that drops mmap_lock may lose the VMA, so that is looked at first. The
+ * file is what such a driver holds.
+ */
 static vm_fault_t vfio_vma_fault(struct vm_fault *vmf)
 {
 	struct vfio_device_file *df = vma_df(vmf->vma);
