@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What happens to a device's memory. See
- * Documentation/driver-api/vfio-pci-memory.rst for how to read it.
+ * Documentation/driver-api/vfio-admin.rst for how to read it.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM vfio_pci
