@@ -33,6 +33,7 @@ FIXTURE(clean)
 	struct vfio_dev d;
 	struct vfio_trace t;
 	uint16_t command;	/* as the user of the first open saw it */
+	char delay[32];		/* before autosuspend; shorter for the tests */
 };
 
 FIXTURE_VARIANT(clean)
@@ -64,6 +65,11 @@ FIXTURE_SETUP(clean)
 	VFIO_DEV_OPEN_OR_SKIP(&self->d, variant->id, variant->mode);
 	self->command = command(self);
 	vfio_dev_close(&self->d);
+	ASSERT_EQ(0, vfio_pci_attr_read(self->d.bdf,
+					"power/autosuspend_delay_ms",
+					self->delay, sizeof(self->delay)));
+	ASSERT_EQ(0, vfio_pci_attr_write(self->d.bdf,
+					 "power/autosuspend_delay_ms", "100"));
 	ASSERT_EQ(0, vfio_trace_enable(&self->t, true));
 	ASSERT_EQ(0, vfio_trace_clear(&self->t));
 }
@@ -545,13 +551,11 @@ TEST_F(clean, hot_reset)
 /* A device that was closed a moment ago is awake, for as long as one likes. */
 TEST_F(clean, autosuspend)
 {
-	char buf[32];
 	char why[128];
 
-	ASSERT_EQ(0, vfio_pci_attr_read(self->d.bdf,
-					"power/autosuspend_delay_ms", buf,
-					sizeof(buf)));
-	EXPECT_STREQ("1000", buf);
+	EXPECT_STREQ("1000", self->delay);
+	ASSERT_EQ(0, vfio_pci_attr_write(self->d.bdf,
+					 "power/autosuspend_delay_ms", "1000"));
 	EXPECT_CLEAN();
 	ASSERT_EQ(0, vfio_runtime_status(self->d.bdf, "active", 0));
 	usleep(100000);
