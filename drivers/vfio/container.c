@@ -11,15 +11,21 @@
  * A group's file that is attached keeps the container alive when its own file
  * is closed: the mappings stay while there is a group to use them.
  *
+ * An ioctl takes as long as the user's memory that it looks at, and a group must
+ * be able to leave all the same, for its device may be revoked (revoke.c). So
+ * whoever detaches waits for no ioctl: each has a reference of the back end's
+ * state, and the last one releases it.
+ *
  * Locks, from the outside:
  *
+ * container->ioctl_lock  keeps ioctls and new groups apart. Held for read around
+ *			each ioctl, for write to attach and to choose a back end;
+ *			not to detach.
  * group->lock		(group.c) group->container. Held by whoever attaches,
  *			detaches, opens and closes.
  * dev_set->lock	(device_set.c) held while a device is opened and closed.
- * container->group_lock  the list of groups, the back end and its state. Held
- *			for write to attach, detach and choose a back end; for
- *			read around each call of ioctl, so that no detach frees
- *			the state under it.
+ * container->group_lock  the list of groups and which back end it is. Held to
+ *			attach, detach and choose a back end.
  * backends_lock	the list of back ends. Held while one is tried, so that
  *			its module cannot leave in between.
  *
@@ -31,27 +37,40 @@
 #include <linux/fs.h>
 #include <linux/iommu.h>
 #include <linux/miscdevice.h>
+#include <linux/mutex.h>
 #include <linux/rwsem.h>
 #include <linux/slab.h>
 
 #include "vfio.h"
 
 /**
+ * struct vfio_container_iommu - a back end at work for a container
+ * @refs: the container, while a group is attached, and each ioctl
+ * @ops: the back end, whose module is held
+ * @data: its state
+ */
+struct vfio_container_iommu {
+	refcount_t refs;
+	const struct vfio_iommu_driver_ops *ops;
+	void *data;
+};
+
+/**
  * struct vfio_container - one address space
  * @refs: the file, and each attached group
+ * @ioctl_lock: see above
  * @group_lock: covers the rest
  * @groups: the attached groups
  * @noiommu: whether they are without an IOMMU; with and without do not mix
- * @ops: the back end, whose module is held, or NULL
- * @iommu_data: its state
+ * @iommu: the back end, or NULL
  */
 struct vfio_container {
 	refcount_t refs;
-	struct rw_semaphore group_lock;
+	struct rw_semaphore ioctl_lock;
+	struct mutex group_lock;	/* what follows */
 	struct list_head groups;
 	bool noiommu;
-	const struct vfio_iommu_driver_ops *ops;
-	void *iommu_data;
+	struct vfio_container_iommu *iommu;
 };
 
 struct vfio_backend {
@@ -178,7 +197,7 @@ static int vfio_container_try_backend(struct vfio_container *container,
 				      const struct vfio_iommu_driver_ops *ops,
 				      unsigned long type)
 {
-	void *data;
+	struct vfio_container_iommu *iommu;
 	int ret;
 
 	if (!vfio_backend_suits(container, ops) || !try_module_get(ops->owner))
@@ -188,25 +207,43 @@ static int vfio_container_try_backend(struct vfio_container *container,
 	if (ops->ioctl(NULL, VFIO_CHECK_EXTENSION, type) <= 0)
 		goto err_module;
 
-	data = ops->open(type);
-	if (IS_ERR(data)) {
-		ret = PTR_ERR(data);
+	ret = -ENOMEM;
+	iommu = kzalloc(sizeof(*iommu), GFP_KERNEL_ACCOUNT);
+	if (!iommu)
 		goto err_module;
+	refcount_set(&iommu->refs, 1);
+	iommu->ops = ops;
+
+	iommu->data = ops->open(type);
+	if (IS_ERR(iommu->data)) {
+		ret = PTR_ERR(iommu->data);
+		goto err_free;
 	}
 
-	ret = vfio_container_attach_all(container, ops, data);
+	ret = vfio_container_attach_all(container, ops, iommu->data);
 	if (ret)
 		goto err_release;
 
-	container->iommu_data = data;
-	container->ops = ops;
+	container->iommu = iommu;
 	return 0;
 
 err_release:
-	ops->release(data);
+	ops->release(iommu->data);
+err_free:
+	kfree(iommu);
 err_module:
 	module_put(ops->owner);
 	return ret;
+}
+
+static void vfio_container_iommu_put(struct vfio_container_iommu *iommu)
+{
+	if (!refcount_dec_and_test(&iommu->refs))
+		return;
+
+	iommu->ops->release(iommu->data);
+	module_put(iommu->ops->owner);
+	kfree(iommu);
 }
 
 static long vfio_container_set_iommu(struct vfio_container *container,
@@ -217,9 +254,10 @@ static long vfio_container_set_iommu(struct vfio_container *container,
 	int err;
 
 	/* A long ioctl may be at work. */
-	if (down_write_killable(&container->group_lock))
+	if (down_write_killable(&container->ioctl_lock))
 		return -EINTR;
-	if (list_empty(&container->groups) || container->ops) {
+	mutex_lock(&container->group_lock);
+	if (list_empty(&container->groups) || container->iommu) {
 		ret = -EINVAL;
 		goto out;
 	}
@@ -235,26 +273,45 @@ static long vfio_container_set_iommu(struct vfio_container *container,
 	}
 	mutex_unlock(&backends_lock);
 out:
-	up_write(&container->group_lock);
+	mutex_unlock(&container->group_lock);
+	up_write(&container->ioctl_lock);
 	return ret;
 }
 
 /* With a back end, everything else is for it. */
+static long vfio_container_do_ioctl(struct vfio_container *container,
+				    unsigned int cmd, unsigned long arg)
+{
+	struct vfio_container_iommu *iommu;
+	long ret = -EINVAL;
+
+	/* So may whoever detaches one. */
+	if (mutex_lock_killable(&container->group_lock))
+		return -EINTR;
+	iommu = container->iommu;
+	if (iommu)
+		refcount_inc(&iommu->refs);
+	else if (cmd == VFIO_CHECK_EXTENSION)
+		ret = vfio_backends_check_extension(container, arg);
+	mutex_unlock(&container->group_lock);
+
+	if (iommu) {
+		ret = iommu->ops->ioctl(iommu->data, cmd, arg);
+		vfio_container_iommu_put(iommu);
+	}
+	return ret;
+}
+
 static long vfio_container_backend_ioctl(struct vfio_container *container,
 					 unsigned int cmd, unsigned long arg)
 {
 	long ret;
 
 	/* Whoever attaches a group may be at it for long. */
-	if (down_read_killable(&container->group_lock))
+	if (down_read_killable(&container->ioctl_lock))
 		return -EINTR;
-	if (container->ops)
-		ret = container->ops->ioctl(container->iommu_data, cmd, arg);
-	else if (cmd == VFIO_CHECK_EXTENSION)
-		ret = vfio_backends_check_extension(container, arg);
-	else
-		ret = -EINVAL;
-	up_read(&container->group_lock);
+	ret = vfio_container_do_ioctl(container, cmd, arg);
+	up_read(&container->ioctl_lock);
 	return ret;
 }
 
@@ -282,7 +339,8 @@ static int vfio_container_fops_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 
 	refcount_set(&container->refs, 1);
-	init_rwsem(&container->group_lock);
+	init_rwsem(&container->ioctl_lock);
+	mutex_init(&container->group_lock);
 	INIT_LIST_HEAD(&container->groups);
 	file->private_data = container;
 	return 0;
@@ -290,8 +348,11 @@ static int vfio_container_fops_open(struct inode *inode, struct file *file)
 
 static void vfio_container_put(struct vfio_container *container)
 {
-	if (refcount_dec_and_test(&container->refs))
-		kfree(container);
+	if (!refcount_dec_and_test(&container->refs))
+		return;
+
+	mutex_destroy(&container->group_lock);
+	kfree(container);
 }
 
 static int vfio_container_fops_release(struct inode *inode, struct file *file)
@@ -335,25 +396,47 @@ static void vfio_container_release_dma(struct vfio_group *group)
 }
 
 /*
+ * A group is about to be attached to what @file is: if that is a container, none
+ * of its ioctls runs until vfio_container_end_attach(). Returns -EINTR if killed
+ * while one does.
+ */
+int vfio_container_begin_attach(struct file *file)
+{
+	struct vfio_container *container = file->private_data;
+
+	if (!vfio_file_is_container(file))
+		return 0;
+	return down_write_killable(&container->ioctl_lock);
+}
+
+void vfio_container_end_attach(struct file *file)
+{
+	struct vfio_container *container = file->private_data;
+
+	if (vfio_file_is_container(file))
+		up_write(&container->ioctl_lock);
+}
+
+/*
  * Attach @group, which is attached to nothing, to the container that @file is.
  * Returns -EPERM without the privilege for a group that has no IOMMU, for mixing
- * it with one that has, or for a group that is not viable; -EINTR if killed; or
- * what the back end says.
+ * it with one that has, or for a group that is not viable; or what the back end
+ * says.
  */
 int vfio_container_attach_group(struct file *file, struct vfio_group *group)
 {
 	struct vfio_container *container = file->private_data;
 	bool noiommu = group->type == VFIO_NO_IOMMU;
+	struct vfio_container_iommu *iommu;
 	int ret;
 
+	lockdep_assert_held_write(&container->ioctl_lock);
 	lockdep_assert_held(&group->lock);
 
 	if (noiommu && !capable(CAP_SYS_RAWIO))
 		return -EPERM;
 
-	/* A long ioctl may be at work. */
-	if (down_write_killable(&container->group_lock))
-		return -EINTR;
+	mutex_lock(&container->group_lock);
 	if (!list_empty(&container->groups) && container->noiommu != noiommu) {
 		ret = -EPERM;
 		goto out;
@@ -363,10 +446,10 @@ int vfio_container_attach_group(struct file *file, struct vfio_group *group)
 	if (ret)
 		goto out;
 
-	if (container->ops) {
-		ret = container->ops->attach_group(container->iommu_data,
-						   group->iommu_group,
-						   group->type);
+	iommu = container->iommu;
+	if (iommu) {
+		ret = iommu->ops->attach_group(iommu->data, group->iommu_group,
+					       group->type);
 		if (ret) {
 			vfio_container_release_dma(group);
 			goto out;
@@ -378,35 +461,38 @@ int vfio_container_attach_group(struct file *file, struct vfio_group *group)
 	list_add(&group->container_next, &container->groups);
 	group->container = container;
 out:
-	up_write(&container->group_lock);
+	mutex_unlock(&container->group_lock);
 	return ret;
 }
 
-/* Undo vfio_container_attach_group(). No device of the group is open. */
+/*
+ * Undo vfio_container_attach_group(). No device of the group is open. Does not
+ * wait for users, but what they began may end later.
+ */
 void vfio_container_detach_group(struct vfio_group *group)
 {
 	struct vfio_container *container = group->container;
-	const struct vfio_iommu_driver_ops *ops;
+	struct vfio_container_iommu *iommu;
 
 	lockdep_assert_held(&group->lock);
 
-	down_write(&container->group_lock);
-	ops = container->ops;
-	if (ops)
-		ops->detach_group(container->iommu_data, group->iommu_group);
+	mutex_lock(&container->group_lock);
+	iommu = container->iommu;
+	if (iommu)
+		iommu->ops->detach_group(iommu->data, group->iommu_group);
 	vfio_container_release_dma(group);
 
 	list_del(&group->container_next);
 	group->container = NULL;
 
-	if (ops && list_empty(&container->groups)) {
-		ops->release(container->iommu_data);
-		container->iommu_data = NULL;
-		container->ops = NULL;
-		module_put(ops->owner);
-	}
-	up_write(&container->group_lock);
+	if (list_empty(&container->groups))
+		container->iommu = NULL;
+	else
+		iommu = NULL;
+	mutex_unlock(&container->group_lock);
 
+	if (iommu)
+		vfio_container_iommu_put(iommu);
 	vfio_container_put(container);
 }
 
@@ -418,21 +504,21 @@ int vfio_container_use(struct vfio_device *device)
 {
 	struct vfio_group *group = device->group;
 	struct vfio_container *container = group->container;
-	const struct vfio_iommu_driver_ops *ops;
+	struct vfio_container_iommu *iommu;
 
 	lockdep_assert_held(&group->lock);
 
-	down_read(&container->group_lock);
-	ops = container->ops;
-	up_read(&container->group_lock);
+	mutex_lock(&container->group_lock);
+	iommu = container->iommu;
+	mutex_unlock(&container->group_lock);
 
-	if (!ops)
+	if (!iommu)
 		return -EINVAL;
 	if (group->type == VFIO_NO_IOMMU && !capable(CAP_SYS_RAWIO))
 		return -EPERM;
 
-	if (ops->register_device && device->ops->dma_unmap)
-		ops->register_device(container->iommu_data, device);
+	if (iommu->ops->register_device && device->ops->dma_unmap)
+		iommu->ops->register_device(iommu->data, device);
 	return 0;
 }
 
@@ -461,8 +547,8 @@ vfio_container_backend(struct vfio_device *device, void **iommu_data)
 	if (!container)
 		return NULL;
 
-	*iommu_data = container->iommu_data;
-	return container->ops;
+	*iommu_data = container->iommu->data;
+	return container->iommu->ops;
 }
 
 static struct miscdevice vfio_container_misc = {

@@ -36,7 +36,7 @@
  * group->lock		the state of one group: what it is attached to, its file,
  *			whether it is still there. Outer to dev_set->lock, since
  *			opening a device needs an attached group, and to the
- *			container's group lock. Binding a device of
+ *			container's group lock; inner to its ioctl lock. Binding a device of
  *			/dev/vfio/devices takes it before dev_set->lock, not
  *			around.
  * group->device_lock	the devices that can be opened by name. Outer to what
@@ -503,6 +503,10 @@ static int vfio_group_set_container(struct vfio_group *group, int __user *arg)
 	if (!file)
 		return -EBADF;
 
+	ret = vfio_container_begin_attach(file);
+	if (ret)
+		goto out_put;
+
 	mutex_lock(&group->lock);
 	if (vfio_group_is_attached(group))
 		ret = -EINVAL;
@@ -512,6 +516,8 @@ static int vfio_group_set_container(struct vfio_group *group, int __user *arg)
 		ret = vfio_group_attach(group, file);
 	mutex_unlock(&group->lock);
 
+	vfio_container_end_attach(file);
+out_put:
 	fput(file);
 	return ret;
 }

@@ -68,9 +68,13 @@ static void type1_release(void *data)
 {
 	struct type1_iommu *iommu = data;
 
-	/* The last group took all mappings with it. */
+	/* Nobody is here any more, and no device: none of this takes long. */
+	mutex_lock(&iommu->lock);
+	type1_dma_remove_all(iommu);
+	mutex_unlock(&iommu->lock);
+
 	WARN_ON(!list_empty(&iommu->domains) || !list_empty(&iommu->emulated) ||
-		!RB_EMPTY_ROOT(&iommu->dmas));
+		!list_empty(&iommu->devices));
 	type1_ranges_free(&iommu->ranges);
 	mutex_destroy(&iommu->lock);
 	mutex_destroy(&iommu->notify_lock);
@@ -83,7 +87,7 @@ static bool type1_coherent(struct type1_iommu *iommu)
 	struct type1_domain *domain;
 
 	list_for_each_entry(domain, &iommu->domains, next)
-		if (!domain->coherent)
+		if (!type1_domain_abandoned(domain) && !domain->coherent)
 			return false;
 	return true;
 }

@@ -61,10 +61,13 @@
  * (type1_wait()) and looks again; the rest of the container goes on. Only a
  * query of dirty pages, which reads what lock covers, does not wait.
  *
- * What is done to a busy mapping reads the list of domains. That holds still,
- * for the core lets no group attach or detach while an ioctl is in the back
- * end. Attaching and detaching drop the lock in the same way; then the tree
- * holds still.
+ * What is done to a busy mapping reads the list of domains, which holds still
+ * then. The core lets no group attach while an ioctl is in the back end. One may
+ * detach, and waits for nobody: that ends the DMA of its devices, at once, and if
+ * it leaves a domain without a group, that stays on the list, abandoned, as long
+ * as there are busy mappings. Who settles the last one frees it, and if no
+ * domain is left, unpins all mappings (type1_unlock()). Attaching and unpinning
+ * drop the lock in the same way as ioctls do.
  *
  * Locks, outermost first
  * ----------------------
@@ -108,6 +111,7 @@
  * @ranges: list of struct type1_range, what all groups can use; empty, which
  *	means everything, if there is no domain
  * @pgsizes: page sizes that all domains support, never below PAGE_SIZE
+ * @abandoned: domains that all groups have left
  * @unscoped: groups that may dirty any page
  * @vaddr_invalid: mappings whose user address was taken away
  * @pages: room for TYPE1_BATCH_PAGES, for who pins first; NULL while in use
@@ -129,6 +133,7 @@ struct type1_iommu {
 	struct list_head emulated;
 	struct list_head ranges;
 	unsigned long pgsizes;
+	unsigned int abandoned;
 	unsigned int unscoped;
 	unsigned int vaddr_invalid;
 	struct page **pages;
@@ -144,7 +149,7 @@ struct type1_iommu {
  * struct type1_domain - an IOMMU domain that holds all mappings
  * @next: in type1_iommu::domains
  * @domain: the IOMMU's
- * @groups: list of struct type1_group attached to it
+ * @groups: list of struct type1_group attached to it; empty if abandoned
  * @coherent: it makes all DMA snoop the caches
  */
 struct type1_domain {
@@ -337,6 +342,9 @@ int type1_domain_fill(struct type1_iommu *iommu, struct type1_domain *domain);
 int type1_attach_group(void *data, struct iommu_group *group,
 		       enum vfio_group_type type);
 void type1_detach_group(void *data, struct iommu_group *group);
+bool type1_domain_abandoned(const struct type1_domain *domain);
+bool type1_has_domain(const struct type1_iommu *iommu);
+void type1_unlock(struct type1_iommu *iommu);
 struct type1_group *type1_find_group(struct type1_iommu *iommu,
 				     struct iommu_group *group,
 				     struct type1_domain **domain);

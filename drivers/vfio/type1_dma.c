@@ -252,7 +252,7 @@ static int type1_map(struct type1_iommu *iommu, unsigned long iova,
 	}
 	type1_dma_insert(iommu, dma);
 	iommu->avail--;
-	if (list_empty(&iommu->domains))
+	if (!type1_has_domain(iommu))
 		return 0;
 
 	type1_busy(iommu, dma);
@@ -321,7 +321,7 @@ int type1_ioctl_map(struct type1_iommu *iommu, void __user *arg)
 	}
 
 out_unlock:
-	mutex_unlock(&iommu->lock);
+	type1_unlock(iommu);
 	return ret;
 }
 
@@ -531,7 +531,7 @@ int type1_ioctl_unmap(struct type1_iommu *iommu, void __user *arg)
 		return -EINTR;
 	ret = type1_unmap(iommu, &unmap,
 			  unmap.flags & bitmap_flag ? &bitmap : NULL, &done);
-	mutex_unlock(&iommu->lock);
+	type1_unlock(iommu);
 	if (ret)
 		return ret;
 

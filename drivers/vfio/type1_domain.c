@@ -7,6 +7,23 @@
 
 #include "type1.h"
 
+/* Have all groups left it? */
+bool type1_domain_abandoned(const struct type1_domain *domain)
+{
+	return list_empty(&domain->groups);
+}
+
+/* Is there a domain whose devices reach the mappings? */
+bool type1_has_domain(const struct type1_iommu *iommu)
+{
+	struct type1_domain *domain;
+
+	list_for_each_entry(domain, &iommu->domains, next)
+		if (!type1_domain_abandoned(domain))
+			return true;
+	return false;
+}
+
 /* @domain is set to where the group is attached, NULL if it is emulated. */
 struct type1_group *type1_find_group(struct type1_iommu *iommu,
 				     struct iommu_group *iommu_group,
@@ -54,7 +71,8 @@ static unsigned long type1_common_pgsizes(struct type1_iommu *iommu)
 	unsigned long sizes = ULONG_MAX;
 
 	list_for_each_entry(domain, &iommu->domains, next)
-		sizes &= domain->domain->pgsize_bitmap;
+		if (!type1_domain_abandoned(domain))
+			sizes &= domain->domain->pgsize_bitmap;
 	/* Smaller IOMMU pages add up to ours. */
 	if (sizes & ~PAGE_MASK)
 		sizes = (sizes & PAGE_MASK) | PAGE_SIZE;
@@ -169,10 +187,63 @@ static void type1_domain_leave(struct type1_iommu *iommu,
 {
 	iommu_detach_group(domain->domain, group->group);
 	list_del(&group->next);
-	if (list_empty(&domain->groups)) {
+	if (type1_domain_abandoned(domain)) {
 		type1_domain_unlist(iommu, domain);
 		type1_domain_free(domain);
 	}
+}
+
+/*
+ * Unpin all mappings that are not busy. Drops the lock. Returns whether some
+ * were.
+ */
+static bool type1_depopulate_all(struct type1_iommu *iommu)
+{
+	struct type1_dma *dma = NULL;
+	bool busy = false;
+
+	while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
+		if (dma->busy) {
+			busy = true;
+			continue;
+		}
+		type1_busy(iommu, dma);
+		type1_dma_depopulate(iommu, dma);
+		type1_settled(iommu, dma);
+	}
+	return busy;
+}
+
+/*
+ * Free the abandoned domains, unless a mapping is busy or becomes so meanwhile:
+ * then who settles it comes here again. Mappings outlive the last domain, but
+ * for drivers that pin, and for the other ioctls. Drops the lock.
+ */
+static void type1_free_abandoned(struct type1_iommu *iommu)
+{
+	struct type1_domain *domain, *next;
+	bool again = !type1_has_domain(iommu);
+
+	while (again && !iommu->busy)
+		again = type1_depopulate_all(iommu);
+	if (iommu->busy)
+		return;
+
+	list_for_each_entry_safe(domain, next, &iommu->domains, next) {
+		if (!type1_domain_abandoned(domain))
+			continue;
+		type1_domain_unlist(iommu, domain);
+		type1_domain_free(domain);
+		iommu->abandoned--;
+	}
+}
+
+/* Unlock a container of which a mapping may have settled, or a group gone. */
+void type1_unlock(struct type1_iommu *iommu)
+{
+	if (unlikely(iommu->abandoned) && !iommu->busy)
+		type1_free_abandoned(iommu);
+	mutex_unlock(&iommu->lock);
 }
 
 static int type1_attach_iommu(struct type1_iommu *iommu,
@@ -241,6 +312,8 @@ err_leave:
 }
 
 /*
+ * No ioctl is at work, so no mapping is busy and no domain abandoned.
+ *
  * -EBUSY while user addresses are invalid: memory may have to be pinned.
  * -EINVAL: the group is attached already, or it cannot reach a mapping
  * -EPERM: its interrupts are not isolated
@@ -281,24 +354,12 @@ static void type1_detach_iommu(struct type1_iommu *iommu,
 			       struct type1_domain *domain,
 			       struct type1_group *group)
 {
-	struct type1_dma *dma = NULL;
 	LIST_HEAD(ranges);
 
-	/* Mappings outlive the last domain only for drivers that pin. */
-	if (list_is_singular(&iommu->domains) &&
-	    list_is_singular(&domain->groups)) {
-		iommu_detach_group(domain->domain, group->group);
-		list_del(&group->next);
-		while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
-			type1_busy(iommu, dma);
-			type1_dma_depopulate(iommu, dma);
-			type1_settled(iommu, dma);
-		}
-		type1_domain_unlist(iommu, domain);
-		type1_domain_free(domain);
-	} else {
-		type1_domain_leave(iommu, domain, group);
-	}
+	iommu_detach_group(domain->domain, group->group);
+	list_del(&group->next);
+	if (type1_domain_abandoned(domain))
+		iommu->abandoned++;
 	iommu->pgsizes = type1_common_pgsizes(iommu);
 
 	/* Without memory for the new list the old one is not wrong. */
@@ -308,6 +369,7 @@ static void type1_detach_iommu(struct type1_iommu *iommu,
 	}
 }
 
+/* The DMA of the group's devices ends here, whoever is at work. */
 void type1_detach_group(void *data, struct iommu_group *iommu_group)
 {
 	struct type1_iommu *iommu = data;
@@ -330,11 +392,6 @@ void type1_detach_group(void *data, struct iommu_group *iommu_group)
 		type1_dirty_set_all(iommu);
 	}
 	kfree(group);
-
-	if (list_empty(&iommu->domains) && list_empty(&iommu->emulated)) {
-		WARN_ON(!list_empty(&iommu->devices));
-		type1_dma_remove_all(iommu);
-	}
 out_unlock:
-	mutex_unlock(&iommu->lock);
+	type1_unlock(iommu);
 }

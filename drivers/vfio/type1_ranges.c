@@ -117,14 +117,15 @@ int type1_ranges_build(struct type1_iommu *iommu, struct list_head *ranges)
 	struct type1_dma *dma = NULL;
 	int ret;
 
-	if (list_empty(&iommu->domains))
+	if (!type1_has_domain(iommu))
 		return 0;
 
 	ret = type1_ranges_add(ranges, 0, ULONG_MAX);
 	list_for_each_entry(domain, &iommu->domains, next) {
 		if (ret)
 			goto err_free;
-		ret = type1_ranges_restrict(ranges, domain);
+		if (!type1_domain_abandoned(domain))
+			ret = type1_ranges_restrict(ranges, domain);
 	}
 	if (!ret && list_empty(ranges))
 		ret = -EINVAL;

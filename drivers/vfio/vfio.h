@@ -180,9 +180,11 @@ struct vfio_group {
  * @group_iommu_domain: the domain that @group is attached to, or an ERR_PTR();
  *	optional
  *
- * Every call may sleep. open, attach_group, detach_group and release run under
- * the container's group lock held for write, ioctl under the same lock held for
- * read. The other calls run with no lock of the container.
+ * Every call may sleep. Of open, attach_group and detach_group only one runs at a
+ * time. ioctl does not run beside open or attach_group. It may run beside
+ * detach_group, which must not wait for what a user does, and may see the state
+ * without a group. release is the last. The other calls run with no lock of the
+ * container.
  */
 struct vfio_iommu_driver_ops {
 	char *name;
@@ -416,13 +418,18 @@ static inline bool vfio_device_is_noiommu(struct vfio_device *device)
 	return vfio_device_noiommu_group(device);
 }
 
-/* container.c; attach to unuse with group->lock held */
+/*
+ * container.c; attach_group to unuse with group->lock held, begin_attach and
+ * end_attach without
+ */
 #if IS_ENABLED(CONFIG_VFIO_CONTAINER)
 int vfio_register_iommu_driver(const struct vfio_iommu_driver_ops *ops);
 void vfio_unregister_iommu_driver(const struct vfio_iommu_driver_ops *ops);
 int vfio_container_init(void);
 void vfio_container_exit(void);
 bool vfio_file_is_container(struct file *file);
+int vfio_container_begin_attach(struct file *file);
+void vfio_container_end_attach(struct file *file);
 int vfio_container_attach_group(struct file *file, struct vfio_group *group);
 void vfio_container_detach_group(struct vfio_group *group);
 int vfio_container_use(struct vfio_device *device);
@@ -454,6 +461,15 @@ static inline void vfio_container_exit(void)
 static inline bool vfio_file_is_container(struct file *file)
 {
 	return false;
+}
+
+static inline int vfio_container_begin_attach(struct file *file)
+{
+	return 0;
+}
+
+static inline void vfio_container_end_attach(struct file *file)
+{
 }
 
 static inline int vfio_container_attach_group(struct file *file,
