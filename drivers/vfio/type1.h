@@ -75,10 +75,11 @@
  *		memory_lock of a device whose BAR is mapped > peer_lock
  *
  * lock covers everything in the container: tree, mappings that are not busy,
- * domains, groups, ranges, dirty state. A driver's calls hold it while single
- * pages are faulted in, pinned or copied to (which takes mmap_lock and, for the
- * BARs of a vfio device, that device's memory_lock inside it), so nobody may
- * take it under mmap_lock or any lock that a fault handler takes.
+ * domains, groups, ranges, dirty state. Under it mmap_lock is taken to charge, so
+ * nobody may take it under mmap_lock or any lock that a fault handler takes.
+ * Memory of the user is never faulted in under it. A driver's calls do that
+ * before, without making the mapping busy, and see by the epoch whether a mapping
+ * has gone or changed its address meanwhile.
  *
  * notify_lock covers the list of devices whose drivers pin pages. They are
  * told that a mapping goes (dma_unmap) with only notify_lock held, since they
@@ -111,6 +112,7 @@
  * @ranges: list of struct type1_range, what all groups can use; empty, which
  *	means everything, if there is no domain
  * @pgsizes: page sizes that all domains support, never below PAGE_SIZE
+ * @epoch: counts when a mapping goes or gets another user address
  * @abandoned: domains that all groups have left
  * @unscoped: groups that may dirty any page
  * @vaddr_invalid: mappings whose user address was taken away
@@ -133,6 +135,7 @@ struct type1_iommu {
 	struct list_head emulated;
 	struct list_head ranges;
 	unsigned long pgsizes;
+	unsigned long epoch;
 	unsigned int abandoned;
 	unsigned int unscoped;
 	unsigned int vaddr_invalid;
@@ -271,13 +274,17 @@ struct type1_range {
 };
 
 /**
- * struct type1_batch - some pages of user memory, on their way into runs
+ * struct type1_batch - some pages of user memory, on their way into runs or pins
+ * @mm: whose memory it is; the caller holds a user of it
+ * @write: it will be written to
  * @pages: what pin_user_pages_remote() gave, if @pinned
  * @pfn: the first of consecutive frames, if not @pinned
  * @npages: how many there are
  * @pinned: the pages are referenced
  */
 struct type1_batch {
+	struct mm_struct *mm;
+	bool write;
 	struct page **pages;
 	unsigned long pfn;
 	unsigned long npages;
@@ -325,8 +332,8 @@ int type1_ioctl_map(struct type1_iommu *iommu, void __user *arg);
 int type1_ioctl_unmap(struct type1_iommu *iommu, void __user *arg);
 
 /* type1_pin.c: user memory to physical pages */
-long type1_batch_fill(struct type1_batch *batch, struct type1_dma *dma,
-		      unsigned long vaddr, unsigned long npages);
+long type1_batch_fill(struct type1_batch *batch, unsigned long vaddr,
+		      unsigned long npages);
 bool type1_pfn_unmanaged(unsigned long pfn);
 int type1_charge(struct type1_dma *dma, unsigned long npages);
 void type1_uncharge(struct type1_dma *dma, unsigned long npages);

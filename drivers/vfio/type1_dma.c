@@ -186,6 +186,7 @@ static void type1_dma_erase(struct type1_iommu *iommu, struct type1_dma *dma)
 	if (dma->vaddr_invalid)
 		iommu->vaddr_invalid--;
 	rb_erase(&dma->node, &iommu->dmas);
+	iommu->epoch++;
 	iommu->avail++;
 	type1_settled(iommu, dma);
 	type1_dma_free(dma);
@@ -312,8 +313,10 @@ int type1_ioctl_map(struct type1_iommu *iommu, void __user *arg)
 	dma = type1_dma_first(iommu, iova, last);
 	if (map.flags & VFIO_DMA_MAP_FLAG_VADDR) {
 		ret = type1_set_vaddr(dma, iova, last, vaddr);
-		if (!ret)
+		if (!ret) {
 			iommu->vaddr_invalid--;
+			iommu->epoch++;
+		}
 	} else if (dma) {
 		ret = -EEXIST;
 	} else {

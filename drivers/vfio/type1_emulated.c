@@ -4,6 +4,7 @@
 
 #include <linux/kthread.h>
 #include <linux/overflow.h>
+#include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -96,57 +97,6 @@ static bool type1_populated(struct type1_dma *dma)
 	return !list_empty(&dma->chunks);
 }
 
-static int type1_pin_make(struct type1_dma *dma, unsigned long iova,
-			  struct type1_pin **made)
-{
-	struct page *page = NULL;
-	struct type1_batch batch = { .pages = &page };
-	struct type1_pin *pin;
-	long ret;
-
-	pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
-	if (!pin)
-		return -ENOMEM;
-
-	if (!mmget_not_zero(dma->mm)) {
-		ret = -ENODEV;
-		goto err_free;
-	}
-	ret = type1_batch_fill(&batch, dma, dma->vaddr + (iova - dma->iova), 1);
-	if (ret < 0)
-		goto err_mmput;
-
-	/* A driver gets pages, so a BAR is of no use to it. */
-	if (!batch.pinned && !pfn_valid(batch.pfn)) {
-		ret = -EINVAL;
-		goto err_mmput;
-	}
-	pin->iova = iova;
-	pin->page = batch.pinned ? page : pfn_to_page(batch.pfn);
-	pin->pinned = batch.pinned;
-	pin->managed = !PageReserved(pin->page);
-	pin->refs = 1;
-
-	if (pin->managed && !type1_populated(dma)) {
-		ret = type1_charge(dma, 1);
-		if (ret)
-			goto err_unpin;
-	}
-	mmput_async(dma->mm);
-	type1_pin_insert(dma, pin);
-	*made = pin;
-	return 0;
-
-err_unpin:
-	if (pin->pinned)
-		unpin_user_page(pin->page);
-err_mmput:
-	mmput_async(dma->mm);
-err_free:
-	kfree(pin);
-	return ret;
-}
-
 static void type1_pin_drop(struct type1_dma *dma, struct type1_pin *pin)
 {
 	rb_erase(&pin->node, &dma->pins);
@@ -164,33 +114,6 @@ void type1_pins_drop(struct type1_dma *dma)
 	WARN_ON(!RB_EMPTY_ROOT(&dma->pins));
 	while ((pin = type1_pin_entry(rb_first(&dma->pins))))
 		type1_pin_drop(dma, pin);
-}
-
-/* Pin the page at @iova, or pin it once more. */
-static int type1_pin_one(struct type1_iommu *iommu, unsigned long iova,
-			 int prot, struct page **page)
-{
-	struct type1_dma *dma;
-	struct type1_pin *pin;
-	int ret;
-
-	dma = type1_dma_first(iommu, iova, iova);
-	if (!dma || dma->leaving)
-		return -EINVAL;
-	if ((dma->prot & prot) != prot)
-		return -EPERM;
-
-	pin = type1_pin_at(dma, iova);
-	if (pin && pin->iova == iova) {
-		pin->refs++;
-	} else {
-		ret = type1_pin_make(dma, iova, &pin);
-		if (ret)
-			return ret;
-	}
-	type1_dirty_set(dma, iova, iova);
-	*page = pin->page;
-	return 0;
 }
 
 static bool type1_unpin_one(struct type1_iommu *iommu, unsigned long iova)
@@ -246,12 +169,208 @@ static int type1_wait_for(struct type1_iommu *iommu, unsigned long first,
 	return ret;
 }
 
+/**
+ * struct type1_pinning - a call of vfio_pin_pages()
+ * @iommu: the container
+ * @iova: of the first page
+ * @npage: how many pages
+ * @prot: what the driver wants to do with them
+ * @pages: the result; what is in @made is there, too
+ * @made: pins that are not in a mapping yet, by page, or NULL
+ * @epoch: the container's when they were made
+ */
+struct type1_pinning {
+	struct type1_iommu *iommu;
+	unsigned long iova;
+	int npage;
+	int prot;
+	struct page **pages;
+	struct type1_pin **made;
+	unsigned long epoch;
+};
+
+/* Let go of what was made in vain. */
+static void type1_pinning_discard(struct type1_pinning *p)
+{
+	int i;
+
+	for (i = 0; i < p->npage; i++) {
+		if (!p->made[i])
+			continue;
+		if (p->made[i]->pinned)
+			unpin_user_page(p->made[i]->page);
+		kfree(p->made[i]);
+		p->made[i] = NULL;
+	}
+}
+
+/* Make a pin of page @i, the @nr-th of @batch. */
+static int type1_pinning_make(struct type1_pinning *p, int i,
+			      const struct type1_batch *batch, long nr)
+{
+	struct type1_pin *pin;
+
+	/* A driver gets pages, so a BAR is of no use to it. */
+	if (!batch->pinned && !pfn_valid(batch->pfn + nr))
+		return -EINVAL;
+
+	pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
+	if (!pin)
+		return -ENOMEM;
+	pin->iova = p->iova + i * PAGE_SIZE;
+	pin->page = batch->pinned ? batch->pages[nr] :
+				    pfn_to_page(batch->pfn + nr);
+	pin->pinned = batch->pinned;
+	pin->managed = !PageReserved(pin->page);
+	pin->refs = 1;
+	p->made[i] = pin;
+	return 0;
+}
+
+/*
+ * Make pins of page @i, which is in @dma, and of those behind it that need some.
+ * Drops the lock: -EAGAIN if all is well.
+ */
+static int type1_pinning_fetch(struct type1_pinning *p, struct type1_dma *dma,
+			       int i)
+{
+	struct type1_batch batch = {
+		.mm = dma->mm,
+		.write = dma->prot & IOMMU_WRITE,
+		.pages = p->pages + i,
+	};
+	unsigned long iova = p->iova + i * PAGE_SIZE;
+	unsigned long vaddr = dma->vaddr + (iova - dma->iova);
+	unsigned long npages = ((dma->last - iova) >> PAGE_SHIFT) + 1;
+	struct type1_pin *next = type1_pin_at(dma, iova);
+	int ret = -EAGAIN, err;
+	long nr, done;
+
+	npages = min_t(unsigned long, npages, p->npage - i);
+	if (next)
+		npages = min(npages, (next->iova - iova) >> PAGE_SHIFT);
+	for (nr = 1; nr < npages; nr++)
+		if (p->made[i + nr])
+			npages = nr;
+
+	if (!mmget_not_zero(batch.mm))
+		return -ENODEV;
+	mutex_unlock(&p->iommu->lock);
+
+	nr = type1_batch_fill(&batch, vaddr, npages);
+	if (nr < 0)
+		ret = nr;
+	for (done = 0; done < nr; done++) {
+		err = type1_pinning_make(p, i + done, &batch, done);
+		if (err) {
+			ret = err;
+			if (batch.pinned)
+				unpin_user_pages(batch.pages + done, nr - done);
+			break;
+		}
+	}
+
+	mmput_async(batch.mm);
+	mutex_lock(&p->iommu->lock);
+	return ret;
+}
+
+/*
+ * Can all pages be pinned with what there is? -EAGAIN if there is more now, and
+ * the lock was dropped.
+ */
+static int type1_pinning_prepare(struct type1_pinning *p)
+{
+	struct type1_iommu *iommu = p->iommu;
+	unsigned long iova = p->iova;
+	struct type1_dma *dma;
+	struct type1_pin *pin;
+	int i, ret;
+
+	ret = type1_wait_for(iommu, iova, iova + p->npage * PAGE_SIZE - 1);
+	if (ret)
+		return ret;
+	if (type1_vaddr_invalid(iommu))
+		return -EBUSY;
+	if (list_empty(&iommu->devices))
+		return -EINVAL;
+
+	if (p->epoch != iommu->epoch) {
+		type1_pinning_discard(p);
+		p->epoch = iommu->epoch;
+	}
+
+	for (i = 0; i < p->npage; i++, iova += PAGE_SIZE) {
+		dma = type1_dma_first(iommu, iova, iova);
+		if (!dma || dma->leaving)
+			return -EINVAL;
+		if ((dma->prot & p->prot) != p->prot)
+			return -EPERM;
+		pin = type1_pin_at(dma, iova);
+		if (!p->made[i] && !(pin && pin->iova == iova))
+			return fatal_signal_pending(current) ? -EINTR :
+			       type1_pinning_fetch(p, dma, i);
+	}
+	return 0;
+}
+
+/* Put the pin that was made for page @i into its mapping. */
+static int type1_pinning_insert(struct type1_pinning *p, int i,
+				struct type1_dma *dma)
+{
+	struct type1_pin *pin = p->made[i];
+	int ret;
+
+	if (pin->managed && !type1_populated(dma)) {
+		if (!mmget_not_zero(dma->mm))
+			return -ENODEV;
+		ret = type1_charge(dma, 1);
+		mmput_async(dma->mm);
+		if (ret)
+			return ret;
+	}
+	type1_pin_insert(dma, pin);
+	p->made[i] = NULL;
+	return 0;
+}
+
+/* Pin all pages, or pin them once more. */
+static int type1_pinning_finish(struct type1_pinning *p)
+{
+	unsigned long iova = p->iova;
+	struct type1_dma *dma;
+	struct type1_pin *pin;
+	int i, ret;
+
+	for (i = 0; i < p->npage; i++, iova += PAGE_SIZE) {
+		dma = type1_dma_first(p->iommu, iova, iova);
+		pin = type1_pin_at(dma, iova);
+		if (pin && pin->iova == iova) {
+			pin->refs++;
+		} else {
+			pin = p->made[i];
+			ret = type1_pinning_insert(p, i, dma);
+			if (ret)
+				goto undo;
+		}
+		type1_dirty_set(dma, iova, iova);
+		p->pages[i] = pin->page;
+	}
+	return 0;
+
+undo:
+	while (i--)
+		type1_unpin_one(p->iommu, p->iova + i * PAGE_SIZE);
+	return ret;
+}
+
 /*
  * See vfio_pin_pages(). All pages or none:
  * -EINVAL: not mapped, not memory, or no driver has registered for dma_unmap
  * -EACCES: the container is of the first version
  * -EBUSY: user addresses are invalid
- * -EINTR: killed while a mapping is busy
+ * -EINTR: killed while a mapping is busy, or its memory is waited for
+ * -ENODEV: the mapping's process is gone
  * -EPERM: the mapping does not give these rights
  * others from type1_batch_fill() and type1_charge()
  */
@@ -260,7 +379,16 @@ int type1_pin_pages(void *data, struct iommu_group *group, dma_addr_t user_iova,
 {
 	unsigned long iova = user_iova & PAGE_MASK, last;
 	struct type1_iommu *iommu = data;
-	int i, ret = 0;
+	struct type1_pin *single = NULL;
+	struct type1_pinning p = {
+		.iommu = iommu,
+		.iova = iova,
+		.npage = npage,
+		.prot = prot,
+		.pages = pages,
+		.made = &single,
+	};
+	int ret;
 
 	if (!iommu || !pages || npage <= 0 ||
 	    check_add_overflow(iova, npage * PAGE_SIZE - 1, &last))
@@ -268,37 +396,29 @@ int type1_pin_pages(void *data, struct iommu_group *group, dma_addr_t user_iova,
 	if (!iommu->v2)
 		return -EACCES;
 
+	if (npage > 1) {
+		p.made = kcalloc(npage, sizeof(*p.made), GFP_KERNEL);
+		if (!p.made)
+			return -ENOMEM;
+	}
+
 	mutex_lock(&iommu->lock);
-	ret = type1_wait_for(iommu, iova, last);
-	if (ret)
-		goto out_unlock;
-	if (type1_vaddr_invalid(iommu)) {
-		ret = -EBUSY;
-		goto out_unlock;
+	p.epoch = iommu->epoch;
+	do {
+		ret = type1_pinning_prepare(&p);
+	} while (ret == -EAGAIN);
+	if (!ret)
+		ret = type1_pinning_finish(&p);
+	if (!ret) {
+		type1_group_scope(iommu, group);
+		ret = npage;
 	}
-	if (list_empty(&iommu->devices)) {
-		ret = -EINVAL;
-		goto out_unlock;
-	}
-
-	for (i = 0; i < npage; i++) {
-		ret = type1_pin_one(iommu, iova + i * PAGE_SIZE, prot,
-				    &pages[i]);
-		if (ret)
-			goto undo;
-	}
-	type1_group_scope(iommu, group);
-	ret = npage;
-out_unlock:
 	mutex_unlock(&iommu->lock);
-	return ret;
 
-undo:
-	while (i--) {
-		type1_unpin_one(iommu, iova + i * PAGE_SIZE);
-		pages[i] = NULL;
-	}
-	goto out_unlock;
+	type1_pinning_discard(&p);
+	if (p.made != &single)
+		kfree(p.made);
+	return ret;
 }
 
 /* See vfio_unpin_pages(). */
@@ -321,48 +441,76 @@ void type1_unpin_pages(void *data, dma_addr_t user_iova, int npage)
 	WARN_ON(i < npage);
 }
 
-/* Copy as much as lies in the mapping of @iova; *@count is set to that. */
-static int type1_rw_dma(struct type1_iommu *iommu, unsigned long iova,
-			void *buf, size_t *count, bool write)
+/*
+ * Copy as much as lies in one page of the user; *@count is set to that. If that
+ * is not there, have it there: -EAGAIN, and the lock was dropped.
+ */
+static int type1_rw_page(struct type1_iommu *iommu, unsigned long iova,
+			 void *buf, size_t *count, bool write)
 {
 	bool kthread = !current->mm;
+	struct mm_struct *mm;
 	struct type1_dma *dma;
-	unsigned long left;
+	unsigned long vaddr;
 	void __user *user;
+	long ret;
 
 	dma = type1_dma_first(iommu, iova, iova);
 	if (!dma)
 		return -EINVAL;
 	if (!(dma->prot & IOMMU_READ) || (write && !(dma->prot & IOMMU_WRITE)))
 		return -EPERM;
-	if (!mmget_not_zero(dma->mm))
+	mm = dma->mm;
+	if (!mmget_not_zero(mm))
 		return -EPERM;
 
+	vaddr = dma->vaddr + (iova - dma->iova);
+	user = (void __user *)vaddr;
 	*count = min(*count - 1, dma->last - iova) + 1;
-	user = (void __user *)(dma->vaddr + (iova - dma->iova));
+	*count = min(*count, PAGE_SIZE - offset_in_page(vaddr));
 
 	if (kthread)
-		kthread_use_mm(dma->mm);
-	if (current->mm != dma->mm)
-		left = *count;
-	else if (write)
-		left = copy_to_user(user, buf, *count);
+		kthread_use_mm(mm);
+	ret = -EFAULT;
+	if (current->mm != mm)
+		goto out;
+
+	if (write)
+		ret = copy_to_user_nofault(user, buf, *count);
 	else
-		left = copy_from_user(buf, user, *count);
-	if (kthread)
-		kthread_unuse_mm(dma->mm);
-	mmput_async(dma->mm);
-
-	if (write && left < *count)
+		ret = copy_from_user_nofault(buf, user, *count);
+	if (!ret && write)
 		type1_dirty_set(dma, iova, iova + *count - 1);
-	return left ? -EFAULT : 0;
+	if (!ret)
+		goto out;
+
+	mutex_unlock(&iommu->lock);
+	if (write)
+		ret = fault_in_safe_writeable(user, *count);
+	else
+		ret = fault_in_readable(user, *count);
+	mutex_lock(&iommu->lock);
+	ret = ret ? -EFAULT : -EAGAIN;
+out:
+	if (kthread)
+		kthread_unuse_mm(mm);
+	mmput_async(mm);
+	return ret;
+}
+
+static int type1_rw_allowed(struct type1_iommu *iommu, unsigned long first,
+			    unsigned long last)
+{
+	int ret = type1_wait_for(iommu, first, last);
+
+	return !ret && type1_vaddr_invalid(iommu) ? -EBUSY : ret;
 }
 
 /*
  * See vfio_dma_rw().
  * -EINVAL: not mapped
  * -EBUSY: user addresses are invalid
- * -EINTR: killed while a mapping is busy
+ * -EINTR: killed while a mapping is busy, or its memory is waited for
  * -EPERM: the mapping does not give these rights, or its process is gone
  * -EFAULT: not memory of the process that calls
  */
@@ -378,13 +526,15 @@ int type1_dma_rw(void *data, dma_addr_t user_iova, void *buf, size_t count,
 		return -EINVAL;
 
 	mutex_lock(&iommu->lock);
-	ret = type1_wait_for(iommu, iova, last);
-	if (!ret && type1_vaddr_invalid(iommu))
-		ret = -EBUSY;
-
+	ret = type1_rw_allowed(iommu, iova, last);
 	while (!ret && count) {
 		nr = count;
-		ret = type1_rw_dma(iommu, iova, buf, &nr, write);
+		ret = type1_rw_page(iommu, iova, buf, &nr, write);
+		if (ret == -EAGAIN) {
+			ret = fatal_signal_pending(current) ? -EINTR :
+			      type1_rw_allowed(iommu, iova, last);
+			continue;
+		}
 		iova += nr;
 		buf += nr;
 		count -= nr;

@@ -124,6 +124,7 @@ static long type1_gup(struct mm_struct *mm, unsigned long vaddr, int npages,
 		      bool write, struct page **pages)
 {
 	unsigned int flags = FOLL_LONGTERM;
+	int locked = 1;
 	long ret;
 
 	if (write)
@@ -135,25 +136,26 @@ static long type1_gup(struct mm_struct *mm, unsigned long vaddr, int npages,
 
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
-	ret = pin_user_pages_remote(mm, vaddr, npages, flags, pages, NULL);
-	mmap_read_unlock(mm);
+	/* It is dropped while memory is waited for: others need it. */
+	ret = pin_user_pages_remote(mm, vaddr, npages, flags, pages, &locked);
+	if (locked)
+		mmap_read_unlock(mm);
 	return ret;
 }
 
 /*
- * Take up to @npages pages of the memory of @dma, from @vaddr on. Returns how
- * many there are, at least one, or an error:
+ * Take up to @npages pages of memory, from @vaddr on. Takes as long as the user
+ * likes, so no lock is held. Returns how many there are, at least one, or an
+ * error:
  * -EFAULT: no such memory, or not with these rights
  * -EINTR: being killed
  * others from pin_user_pages_remote()
- *
- * The caller holds a user of dma->mm.
  */
-long type1_batch_fill(struct type1_batch *batch, struct type1_dma *dma,
-		      unsigned long vaddr, unsigned long npages)
+long type1_batch_fill(struct type1_batch *batch, unsigned long vaddr,
+		      unsigned long npages)
 {
-	bool write = dma->prot & IOMMU_WRITE;
-	struct mm_struct *mm = dma->mm;
+	struct mm_struct *mm = batch->mm;
+	bool write = batch->write;
 	long ret;
 
 	ret = type1_gup(mm, vaddr, min(npages, TYPE1_BATCH_PAGES), write,

@@ -318,7 +318,7 @@ static int type1_dma_pin_and_map(struct type1_iommu *iommu,
 	while (left) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		nr = type1_batch_fill(batch, dma, vaddr, left);
+		nr = type1_batch_fill(batch, vaddr, left);
 		if (nr < 0)
 			return nr;
 
@@ -353,7 +353,11 @@ static int type1_dma_pin_and_map(struct type1_iommu *iommu,
  */
 int type1_dma_populate(struct type1_iommu *iommu, struct type1_dma *dma)
 {
-	struct type1_batch batch = { .pages = iommu->pages };
+	struct type1_batch batch = {
+		.mm = dma->mm,
+		.write = dma->prot & IOMMU_WRITE,
+		.pages = iommu->pages,
+	};
 	int ret;
 
 	iommu->pages = NULL;
