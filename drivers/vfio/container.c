@@ -63,6 +63,7 @@ struct vfio_container_iommu {
  * @groups: the attached groups
  * @noiommu: whether they are without an IOMMU; with and without do not mix
  * @iommu: the back end, or NULL
+ * @attaching: the back end that waits for a group, or NULL; under ioctl_lock
  */
 struct vfio_container {
 	refcount_t refs;
@@ -71,6 +72,7 @@ struct vfio_container {
 	struct list_head groups;
 	bool noiommu;
 	struct vfio_container_iommu *iommu;
+	struct vfio_container_iommu *attaching;
 };
 
 struct vfio_backend {
@@ -278,6 +280,14 @@ out:
 	return ret;
 }
 
+static struct vfio_container_iommu *
+vfio_container_iommu_get(struct vfio_container *container)
+{
+	if (container->iommu)
+		refcount_inc(&container->iommu->refs);
+	return container->iommu;
+}
+
 /* With a back end, everything else is for it. */
 static long vfio_container_do_ioctl(struct vfio_container *container,
 				    unsigned int cmd, unsigned long arg)
@@ -288,10 +298,8 @@ static long vfio_container_do_ioctl(struct vfio_container *container,
 	/* So may whoever detaches one. */
 	if (mutex_lock_killable(&container->group_lock))
 		return -EINTR;
-	iommu = container->iommu;
-	if (iommu)
-		refcount_inc(&iommu->refs);
-	else if (cmd == VFIO_CHECK_EXTENSION)
+	iommu = vfio_container_iommu_get(container);
+	if (!iommu && cmd == VFIO_CHECK_EXTENSION)
 		ret = vfio_backends_check_extension(container, arg);
 	mutex_unlock(&container->group_lock);
 
@@ -396,25 +404,46 @@ static void vfio_container_release_dma(struct vfio_group *group)
 }
 
 /*
- * A group is about to be attached to what @file is: if that is a container, none
- * of its ioctls runs until vfio_container_end_attach(). Returns -EINTR if killed
- * while one does.
+ * A group of @type is about to be attached to what @file is: if that is a
+ * container, none of its ioctls runs until vfio_container_end_attach(), and its
+ * back end is ready. Returns -EINTR if killed before that.
  */
-int vfio_container_begin_attach(struct file *file)
+int vfio_container_begin_attach(struct file *file, enum vfio_group_type type)
 {
 	struct vfio_container *container = file->private_data;
+	struct vfio_container_iommu *iommu;
 
 	if (!vfio_file_is_container(file))
 		return 0;
-	return down_write_killable(&container->ioctl_lock);
+	if (down_write_killable(&container->ioctl_lock))
+		return -EINTR;
+
+	mutex_lock(&container->group_lock);
+	iommu = vfio_container_iommu_get(container);
+	mutex_unlock(&container->group_lock);
+
+	if (iommu && iommu->ops->begin_attach)
+		iommu->ops->begin_attach(iommu->data, type);
+	container->attaching = iommu;
+	return 0;
 }
 
 void vfio_container_end_attach(struct file *file)
 {
 	struct vfio_container *container = file->private_data;
+	struct vfio_container_iommu *iommu;
 
-	if (vfio_file_is_container(file))
-		up_write(&container->ioctl_lock);
+	if (!vfio_file_is_container(file))
+		return;
+
+	iommu = container->attaching;
+	container->attaching = NULL;
+	if (iommu) {
+		if (iommu->ops->end_attach)
+			iommu->ops->end_attach(iommu->data);
+		vfio_container_iommu_put(iommu);
+	}
+	up_write(&container->ioctl_lock);
 }
 
 /*

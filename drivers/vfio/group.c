@@ -503,7 +503,7 @@ static int vfio_group_set_container(struct vfio_group *group, int __user *arg)
 	if (!file)
 		return -EBADF;
 
-	ret = vfio_container_begin_attach(file);
+	ret = vfio_container_begin_attach(file, group->type);
 	if (ret)
 		goto out_put;
 

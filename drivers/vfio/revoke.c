@@ -28,7 +28,10 @@
  * is parked in a call all the same, because the operation writes there, or looks
  * behind a pointer, or because somebody takes the page away again, is killed
  * after a while; such faults end then. The other locks that revoking takes
- * (group->lock, dev_set->lock) are never held across user memory.
+ * (group->lock, dev_set->lock, the container's group_lock and those of type1) are
+ * never held across user memory, nor by who waits for somebody who is parked. An
+ * iommufd has locks of its own: the last device leaves an address space when
+ * nobody is parked who maps there; its DMA has ended by then.
  *
  * Closing. A file is closed towards the device once, by its release or here:
  * df->closed tells who does it. So each file leaves its group, container or

@@ -69,6 +69,10 @@
  * domain is left, unpins all mappings (type1_unlock()). Attaching and unpinning
  * drop the lock in the same way as ioctls do.
  *
+ * Attaching must not wait for the user's memory either. So what the first domain
+ * needs of it is pinned before (type1_begin_attach()), and stays so to the end
+ * of that, whoever detaches meanwhile.
+ *
  * Locks, outermost first
  * ----------------------
  *	notify_lock > (locks of the drivers) > lock > mmap_lock >
@@ -123,6 +127,8 @@
  * @v2: unmap is exact
  * @nesting: domains must be fit for nesting
  * @tracking: dirty tracking is on
+ * @attaching: mappings stay pinned
+ * @pin_error: not all of them could be
  */
 struct type1_iommu {
 	struct mutex notify_lock;	/* outermost */
@@ -146,6 +152,8 @@ struct type1_iommu {
 	bool v2;
 	bool nesting;
 	bool tracking;
+	bool attaching;
+	int pin_error;
 };
 
 /**
@@ -343,9 +351,13 @@ int type1_charge_move(struct type1_dma *dma);
 /* type1_runs.c: mappings in domains */
 int type1_dma_populate(struct type1_iommu *iommu, struct type1_dma *dma);
 void type1_dma_depopulate(struct type1_iommu *iommu, struct type1_dma *dma);
+int type1_populate_all(struct type1_iommu *iommu);
+bool type1_depopulate_all(struct type1_iommu *iommu);
 int type1_domain_fill(struct type1_iommu *iommu, struct type1_domain *domain);
 
 /* type1_domain.c: groups come and go */
+void type1_begin_attach(void *data, enum vfio_group_type type);
+void type1_end_attach(void *data);
 int type1_attach_group(void *data, struct iommu_group *group,
 		       enum vfio_group_type type);
 void type1_detach_group(void *data, struct iommu_group *group);

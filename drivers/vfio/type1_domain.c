@@ -194,27 +194,6 @@ static void type1_domain_leave(struct type1_iommu *iommu,
 }
 
 /*
- * Unpin all mappings that are not busy. Drops the lock. Returns whether some
- * were.
- */
-static bool type1_depopulate_all(struct type1_iommu *iommu)
-{
-	struct type1_dma *dma = NULL;
-	bool busy = false;
-
-	while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
-		if (dma->busy) {
-			busy = true;
-			continue;
-		}
-		type1_busy(iommu, dma);
-		type1_dma_depopulate(iommu, dma);
-		type1_settled(iommu, dma);
-	}
-	return busy;
-}
-
-/*
  * Free the abandoned domains, unless a mapping is busy or becomes so meanwhile:
  * then who settles it comes here again. Mappings outlive the last domain, but
  * for drivers that pin, and for the other ioctls. Drops the lock.
@@ -222,7 +201,7 @@ static bool type1_depopulate_all(struct type1_iommu *iommu)
 static void type1_free_abandoned(struct type1_iommu *iommu)
 {
 	struct type1_domain *domain, *next;
-	bool again = !type1_has_domain(iommu);
+	bool again = !type1_has_domain(iommu) && !iommu->attaching;
 
 	while (again && !iommu->busy)
 		again = type1_depopulate_all(iommu);
@@ -293,7 +272,7 @@ static int type1_attach_iommu(struct type1_iommu *iommu,
 		goto err_ranges;
 
 	if (own) {
-		ret = type1_domain_fill(iommu, domain);
+		ret = iommu->pin_error ?: type1_domain_fill(iommu, domain);
 		if (ret)
 			goto err_ranges;
 	}
@@ -309,6 +288,36 @@ err_ranges:
 err_leave:
 	type1_domain_leave(iommu, domain, group);
 	return ret;
+}
+
+/*
+ * For the first domain all mappings have to be pinned. That is done with no lock
+ * that anybody needs who detaches; no ioctl is at work meanwhile.
+ */
+void type1_begin_attach(void *data, enum vfio_group_type type)
+{
+	struct type1_iommu *iommu = data;
+
+	if (type != VFIO_IOMMU)
+		return;
+
+	mutex_lock(&iommu->lock);
+	iommu->attaching = true;
+	if (!type1_has_domain(iommu) && !iommu->vaddr_invalid)
+		iommu->pin_error = type1_populate_all(iommu);
+	type1_unlock(iommu);
+}
+
+void type1_end_attach(void *data)
+{
+	struct type1_iommu *iommu = data;
+
+	mutex_lock(&iommu->lock);
+	if (iommu->attaching && !type1_has_domain(iommu))
+		type1_depopulate_all(iommu);
+	iommu->attaching = false;
+	iommu->pin_error = 0;
+	type1_unlock(iommu);
 }
 
 /*

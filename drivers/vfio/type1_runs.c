@@ -384,7 +384,7 @@ int type1_dma_populate(struct type1_iommu *iommu, struct type1_dma *dma)
 	return ret;
 }
 
-/* Put the runs of @dma into one domain. */
+/* Put the runs of @dma into one domain; on failure some are there. */
 static int type1_domain_fill_one(struct type1_domain *domain,
 				 struct type1_dma *dma)
 {
@@ -397,74 +397,65 @@ static int type1_domain_fill_one(struct type1_domain *domain,
 		ret = fatal_signal_pending(current) ? -EINTR :
 		      type1_domain_map(domain, dma->iova + done, run,
 				       dma->prot);
-		if (ret) {
-			type1_domain_unmap(domain, dma->iova, done);
+		if (ret)
 			return ret;
-		}
 		done += type1_run_npages(run) << PAGE_SHIFT;
 	}
 	return 0;
 }
 
-static int type1_domain_fill_with(struct type1_iommu *iommu,
-				  struct type1_domain *domain,
-				  struct type1_dma *dma, bool only)
+/*
+ * Unpin all mappings that are not busy. Drops the lock. Returns whether some
+ * were.
+ */
+bool type1_depopulate_all(struct type1_iommu *iommu)
 {
-	int ret;
+	struct type1_dma *dma = NULL;
+	bool busy = false;
 
-	type1_busy(iommu, dma);
-	if (only) {
-		ret = type1_dma_populate(iommu, dma);
-	} else {
-		mutex_unlock(&iommu->lock);
-		ret = type1_domain_fill_one(domain, dma);
-		mutex_lock(&iommu->lock);
+	while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
+		if (dma->busy) {
+			busy = true;
+			continue;
+		}
+		type1_busy(iommu, dma);
+		type1_dma_depopulate(iommu, dma);
+		type1_settled(iommu, dma);
 	}
-	type1_settled(iommu, dma);
+	return busy;
+}
+
+/* Pin all mappings; some may be if that fails. Drops the lock meanwhile. */
+int type1_populate_all(struct type1_iommu *iommu)
+{
+	struct type1_dma *dma = NULL;
+	int ret = 0;
+
+	while (!ret && (dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
+		type1_busy(iommu, dma);
+		ret = type1_dma_populate(iommu, dma);
+		type1_settled(iommu, dma);
+	}
 	return ret;
 }
 
-/* Undo type1_domain_fill_with(). */
-static void type1_domain_drain(struct type1_iommu *iommu,
-			       struct type1_domain *domain,
-			       struct type1_dma *dma, bool only)
-{
-	type1_busy(iommu, dma);
-	if (only) {
-		type1_dma_depopulate(iommu, dma);
-	} else {
-		mutex_unlock(&iommu->lock);
-		type1_domain_unmap(domain, dma->iova, dma->mapped);
-		mutex_lock(&iommu->lock);
-	}
-	type1_settled(iommu, dma);
-}
-
 /*
- * Bring all mappings into @domain, which is on the list of domains already. If
- * it is the only one, that means pinning them. Nothing of it remains on
- * failure. Drops the lock meanwhile.
+ * Bring all mappings, which are pinned, into @domain, which is on the list of
+ * domains already. Drops the lock meanwhile. On failure some are in it.
  */
 int type1_domain_fill(struct type1_iommu *iommu, struct type1_domain *domain)
 {
-	bool only = list_is_singular(&iommu->domains);
-	struct type1_dma *dma = NULL, *undo = NULL;
-	int ret;
+	struct type1_dma *dma = NULL;
+	int ret = 0;
 
 	lockdep_assert_held(&iommu->lock);
 
-	while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
-		ret = type1_domain_fill_with(iommu, domain, dma, only);
-		if (ret)
-			goto undo;
-	}
-	return 0;
-
-undo:
-	while ((undo = type1_dma_each(iommu, undo, 0, ULONG_MAX))) {
-		if (undo == dma)
-			break;
-		type1_domain_drain(iommu, domain, undo, only);
+	while (!ret && (dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
+		type1_busy(iommu, dma);
+		mutex_unlock(&iommu->lock);
+		ret = type1_domain_fill_one(domain, dma);
+		mutex_lock(&iommu->lock);
+		type1_settled(iommu, dma);
 	}
 	return ret;
 }

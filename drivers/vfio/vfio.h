@@ -169,6 +169,9 @@ struct vfio_group {
  * @release: free it; no group is attached any more
  * @ioctl: VFIO_CHECK_EXTENSION (with a NULL state where the container has no
  *	back end yet) and every ioctl that the container does not know
+ * @begin_attach: attach_group will be called for a group of this type, or not:
+ *	for what takes long before. Optional
+ * @end_attach: undo @begin_attach; optional
  * @attach_group: DMA of @group now goes through this state
  * @detach_group: undo @attach_group
  * @pin_pages: see vfio_pin_pages(); optional
@@ -181,10 +184,11 @@ struct vfio_group {
  *	optional
  *
  * Every call may sleep. Of open, attach_group and detach_group only one runs at a
- * time. ioctl does not run beside open or attach_group. It may run beside
- * detach_group, which must not wait for what a user does, and may see the state
- * without a group. release is the last. The other calls run with no lock of the
- * container.
+ * time, and with locks that a device needs to go, so they must not wait for what a
+ * user does. ioctl does not run from begin_attach to end_attach, or beside open;
+ * beside detach_group it may, and may see the state without a group, as
+ * begin_attach and end_attach may. release is the last. The other calls run with
+ * no lock of the container.
  */
 struct vfio_iommu_driver_ops {
 	char *name;
@@ -192,6 +196,8 @@ struct vfio_iommu_driver_ops {
 	void *(*open)(unsigned long arg);
 	void (*release)(void *iommu_data);
 	long (*ioctl)(void *iommu_data, unsigned int cmd, unsigned long arg);
+	void (*begin_attach)(void *iommu_data, enum vfio_group_type type);
+	void (*end_attach)(void *iommu_data);
 	int (*attach_group)(void *iommu_data, struct iommu_group *group,
 			    enum vfio_group_type type);
 	void (*detach_group)(void *iommu_data, struct iommu_group *group);
@@ -428,7 +434,7 @@ void vfio_unregister_iommu_driver(const struct vfio_iommu_driver_ops *ops);
 int vfio_container_init(void);
 void vfio_container_exit(void);
 bool vfio_file_is_container(struct file *file);
-int vfio_container_begin_attach(struct file *file);
+int vfio_container_begin_attach(struct file *file, enum vfio_group_type type);
 void vfio_container_end_attach(struct file *file);
 int vfio_container_attach_group(struct file *file, struct vfio_group *group);
 void vfio_container_detach_group(struct vfio_group *group);
@@ -463,7 +469,8 @@ static inline bool vfio_file_is_container(struct file *file)
 	return false;
 }
 
-static inline int vfio_container_begin_attach(struct file *file)
+static inline int vfio_container_begin_attach(struct file *file,
+					      enum vfio_group_type type)
 {
 	return 0;
 }
