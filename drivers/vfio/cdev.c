@@ -187,13 +187,13 @@ static long vfio_cdev_attach(struct vfio_device_file *df,
 	if (ret)
 		return ret;
 
-	mutex_lock(&df->device->dev_set->lock);
+	vfio_device_lock_set(df->device);
 	ret = vfio_iommufd_attach(df->device, &attach.pt_id);
 	mutex_unlock(&df->device->dev_set->lock);
 
 	if (!ret && put_user(attach.pt_id, &arg->pt_id)) {
 		/* Attached to what the user cannot know. */
-		mutex_lock(&df->device->dev_set->lock);
+		vfio_device_lock_set(df->device);
 		vfio_iommufd_detach(df->device);
 		mutex_unlock(&df->device->dev_set->lock);
 		ret = -EFAULT;
@@ -211,7 +211,7 @@ static long vfio_cdev_detach(struct vfio_device_file *df,
 	if (ret)
 		return ret;
 
-	mutex_lock(&df->device->dev_set->lock);
+	vfio_device_lock_set(df->device);
 	vfio_iommufd_detach(df->device);
 	mutex_unlock(&df->device->dev_set->lock);
 	return 0;

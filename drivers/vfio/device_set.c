@@ -10,11 +10,12 @@
  *		driver that takes it sees no device of the set being opened or
  *		closed.
  *
- * A reset may take 100 ms, and dozens of VFs are in one set. So an open_device()
- * or close_device() that has to wait for its own device alone steps aside: it
- * drops the lock, and takes it again when it steps back. Meanwhile the device
- * counts as open. Whoever opens or closes this device, or does something to all
- * devices of the set at once, waits for it to be back; others do not.
+ * A reset may take 100 ms, and an iommufd that a device is attached to waits for
+ * memory of the user. So who has to wait for one device alone, in open_device(),
+ * close_device() or attach_ioas(), steps aside: it drops the lock, and takes it
+ * again when it steps back. Meanwhile the device counts as open. Whoever opens,
+ * closes or attaches this device, or does something to all devices of the set at
+ * once, waits for it to be back; others do not.
  */
 #include <linux/slab.h>
 #include <linux/xarray.h>
@@ -128,7 +129,8 @@ EXPORT_SYMBOL_GPL(vfio_device_set_open_count);
 
 /**
  * vfio_device_step_aside() - let other devices of the set be opened and closed
- * @device: the device, whose open_device() or close_device() this is
+ * @device: the device, whose open_device(), close_device() or attach_ioas() this
+ *	is
  *
  * For the time that something to this device alone takes long. The driver holds
  * no lock that is taken inside dev_set->lock.
@@ -163,7 +165,7 @@ void vfio_device_step_back(struct vfio_device *device)
 EXPORT_SYMBOL_GPL(vfio_device_step_back);
 
 /**
- * vfio_device_lock_set() - take the lock of a set to open or close a device
+ * vfio_device_lock_set() - take the lock of a set for something to one device
  * @device: the device, which is not aside then
  *
  * Context: may sleep; takes dev_set->lock and returns with it held.

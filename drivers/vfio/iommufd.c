@@ -15,7 +15,8 @@
  * iommufd, which shows who owns the device in a hot reset, so that is noted in
  * the group, where there is no other device.
  *
- * Binding and attaching are covered by dev_set->lock. What emulated devices do
+ * Binding and attaching are covered by dev_set->lock; attaching to page tables may
+ * take long, and steps aside for that. What emulated devices do
  * to memory takes no lock here: they do it while they are open, and are bound
  * for longer than that. iommufd calls back into vfio_emulated_unmap() without a
  * lock of its own held that pinning or unpinning needs, but under dev_set->lock
@@ -267,7 +268,10 @@ EXPORT_SYMBOL_GPL(vfio_iommufd_physical_unbind);
  * @vdev: the device, bound
  * @pt_id: the address space or page table; what was attached is stored there
  *
- * Context: dev_set->lock is held. May sleep.
+ * iommufd pins the memory of the address space for its first device, and the
+ * user's memory may take long: other devices of the set need not wait for that.
+ *
+ * Context: dev_set->lock is held, dropped and taken again. May sleep.
  * Return: 0, or an errno of iommufd; then what was attached still is.
  */
 int vfio_iommufd_physical_attach_ioas(struct vfio_device *vdev, u32 *pt_id)
@@ -276,11 +280,15 @@ int vfio_iommufd_physical_attach_ioas(struct vfio_device *vdev, u32 *pt_id)
 
 	lockdep_assert_held(&vdev->dev_set->lock);
 
+	vfio_device_step_aside(vdev);
 	if (vdev->iommufd_attached)
-		return iommufd_device_replace(vdev->iommufd_device, pt_id);
+		ret = iommufd_device_replace(vdev->iommufd_device, pt_id);
+	else
+		ret = iommufd_device_attach(vdev->iommufd_device, pt_id);
+	vfio_device_step_back(vdev);
 
-	ret = iommufd_device_attach(vdev->iommufd_device, pt_id);
-	vdev->iommufd_attached = !ret;
+	if (!ret)
+		vdev->iommufd_attached = true;
 	return ret;
 }
 EXPORT_SYMBOL_GPL(vfio_iommufd_physical_attach_ioas);

@@ -39,7 +39,7 @@ struct kvm;
  * @device_list: the devices, under @lock
  * @device_count: how many point here, registered or not; under the lock of
  *	the table of sets
- * @aside_count: how many are opened or closed with @lock dropped; under it, see
+ * @aside_count: how many are waited for with @lock dropped; under it, see
  *	vfio_device_step_aside()
  * @back: woken when one has taken it again
  *
@@ -107,7 +107,7 @@ struct vfio_device {
 	u8					iommufd_attached:1;
 #endif
 	u8					cdev_opened:1;
-	/* Being opened or closed with dev_set->lock dropped; under it. */
+	/* Waited for with dev_set->lock dropped; under it. */
 	bool					aside;
 	/* See drivers/vfio/revoke.c. */
 	bool					revoked;
