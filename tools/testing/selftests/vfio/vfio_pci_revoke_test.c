@@ -662,6 +662,149 @@ TEST_F(revoke, neighbour_does_not_notice)
 	EXPECT_NOTHING_LEFT();
 }
 
+/* A mapping for DMA whose memory is not there yet, in a thread of its own. */
+struct slow_map {
+	struct vfio_slow slow;
+	int container;
+	pthread_t thread;
+	int ret;
+};
+
+#define SLOW_IOVA	0x400000
+
+static void *slow_map_run(void *arg)
+{
+	struct slow_map *m = arg;
+
+	m->ret = vfio_dma_map(m->container, m->slow.mem, SLOW_IOVA,
+			      m->slow.size);
+	return NULL;
+}
+
+static int slow_map_start(struct slow_map *m, int container)
+{
+	int ret;
+
+	m->container = container;
+	ret = vfio_slow_alloc(&m->slow, 4 * PAGE);
+	if (ret)
+		return ret;
+	pthread_create(&m->thread, NULL, slow_map_run, m);
+	return vfio_slow_wait(&m->slow);
+}
+
+static int slow_map_end(struct slow_map *m)
+{
+	vfio_slow_allow(&m->slow);
+	pthread_join(m->thread, NULL);
+	close(m->slow.fd);
+	return m->ret;
+}
+
+/*
+ * Who sits in a mapping of the address space holds up nobody, and is not killed
+ * for it; the mapping is there at last for who is left.
+ */
+TEST_F(revoke, user_sits_in_a_mapping)
+{
+	uint8_t *mem = vfio_alloc_pages(4 * PAGE);
+	struct slow_map slow, again;
+	struct vfio_dev edu;
+	void *regs;
+	int ret;
+
+	ASSERT_NE(NULL, mem);
+	ret = vfio_dev_open_with(&edu, VFIO_EDU, &self->d);
+	if (ret == -ENXIO)
+		SKIP(return, "no device %s here", VFIO_EDU);
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, vfio_cfg_command(&edu, PCI_COMMAND_MEMORY |
+				      PCI_COMMAND_MASTER, 0));
+	ASSERT_EQ(0, vfio_region_mmap(&edu, 0, 0, PAGE, &regs));
+	ASSERT_EQ(0, vfio_dma_map(self->d.container, mem, 0x100000, 4 * PAGE));
+	memset(mem, 0x5a, PAGE);
+	ASSERT_EQ(0, slow_map_start(&slow, self->d.container));
+
+	ASSERT_EQ(0, begin(self, variant->how));
+	ASSERT_EQ(0, finish(self, variant->how, PATIENCE_MS / 2));
+	EXPECT_DEAD();
+
+	/* The other device goes on, and so does who maps for it. */
+	ASSERT_EQ(0, edu_dma_mapped(regs, 0x100000, 64, false));
+	ASSERT_EQ(0, edu_dma_mapped(regs, 0x101000, 64, true));
+	EXPECT_EQ(0, memcmp(mem, mem + PAGE, 64));
+	if (!(variant->mode & VFIO_MODE_IOMMUFDS)) {
+		ASSERT_EQ(0, vfio_dma_unmap(self->d.container, 0x100000,
+					    4 * PAGE));
+		ASSERT_EQ(0, vfio_dma_map(self->d.container, mem, 0x100000,
+					  4 * PAGE));
+	}
+	EXPECT_NEW_ONE_WORKS();
+
+	EXPECT_EQ(0, slow_map_end(&slow));
+	ASSERT_EQ(0, edu_dma_mapped(regs, 0x100000, 64, false));
+	ASSERT_EQ(0, edu_dma_mapped(regs, SLOW_IOVA + PAGE, 64, true));
+	EXPECT_EQ(0, memcmp(mem, slow.slow.mem + PAGE, 64));
+	EXPECT_EQ(0, vfio_dma_unmap(self->d.container, SLOW_IOVA, 4 * PAGE));
+	EXPECT_EQ(0, slow_map_start(&again, self->d.container));
+	EXPECT_EQ(0, slow_map_end(&again));
+	EXPECT_EQ(0, vfio_dma_unmap(self->d.container, SLOW_IOVA, 4 * PAGE));
+
+	munmap(slow.slow.mem, 4 * PAGE);
+	munmap(again.slow.mem, 4 * PAGE);
+	munmap(regs, PAGE);
+	vfio_dev_close(&edu);
+	vfio_dma_unmap(self->d.container, 0x100000, 4 * PAGE);
+	munmap(mem, 4 * PAGE);
+	EXPECT_NOTHING_LEFT();
+}
+
+/* The same where no device is left; and not everybody comes back from there. */
+TEST_F(revoke, users_sit_in_mappings_alone)
+{
+	int64_t pinned, locked = vfio_locked_kb();
+	uint8_t *mem = vfio_alloc_pages(4 * PAGE);
+	struct slow_map slow;
+	int status;
+	pid_t user;
+
+	if (variant->mode & VFIO_MODE_IOMMUFDS)
+		SKIP(return, "an iommufd waits for them");
+	pinned = vfio_pinned_pages();
+	ASSERT_NE(NULL, mem);
+	ASSERT_EQ(0, vfio_dma_map(self->d.container, mem, 0x100000, 4 * PAGE));
+	ASSERT_EQ(0, slow_map_start(&slow, self->d.container));
+	user = fork();
+	if (!user) {
+		struct vfio_slow lost;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (vfio_slow_alloc(&lost, PAGE))
+			_exit(1);
+		vfio_dma_map(self->d.container, lost.mem, 0x800000, PAGE);
+		_exit(2);
+	}
+	usleep(WAITS_MS * 1000);
+
+	ASSERT_EQ(0, begin(self, variant->how));
+	ASSERT_EQ(0, finish(self, variant->how, PATIENCE_MS / 2));
+	EXPECT_DEAD();
+	/* It is as it was when it was opened. */
+	EXPECT_EQ(-EINVAL, vfio_dma_unmap(self->d.container, 0x100000,
+					  4 * PAGE));
+	EXPECT_EQ(0, kill(user, SIGKILL));
+	ASSERT_EQ(user, waitpid(user, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_EQ(0, slow_map_end(&slow));
+	EXPECT_EQ(pinned, vfio_wait_pinned(pinned));
+	EXPECT_EQ(locked, vfio_locked_kb());
+
+	munmap(slow.slow.mem, 4 * PAGE);
+	munmap(mem, 4 * PAGE);
+	EXPECT_NEW_ONE_WORKS();
+	EXPECT_NOTHING_LEFT();
+}
+
 /* What was exported cannot be had any more. */
 TEST_F(revoke, dmabuf_ends)
 {

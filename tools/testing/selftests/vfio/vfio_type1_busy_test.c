@@ -20,6 +20,7 @@
 
 #include "../kselftest_harness.h"
 #include "vfio_emulated.h"
+#include "vfio_gate.h"
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
@@ -107,6 +108,18 @@ static int do_attach(struct call *c)
 static int do_pin(struct call *c)
 {
 	return emu_pin(c->d, c->iova, c->size / PAGE, 3, NULL);
+}
+
+static int do_rw(struct call *c)
+{
+	uint32_t word = 0;
+
+	return emu_rw(c->d, c->iova, &word, sizeof(word), true);
+}
+
+static int do_close(struct call *c)
+{
+	return close(c->fd) ? -errno : 0;
 }
 
 static int do_others(struct call *c)
@@ -595,6 +608,116 @@ TEST_F(attach, kill)
 	EXPECT_EQ(0, attach.ret);
 	EXPECT_EQ(2048, vfio_locked_kb());
 	EXPECT_EQ(0, vfio_ioctl(self->phys.group, VFIO_GROUP_UNSET_CONTAINER));
+}
+
+/* The device goes whose group is being attached; it waits for nobody. */
+TEST_F(attach, device_goes)
+{
+	struct call attach = {
+		.fn = do_attach, .fd = self->c, .group = self->phys.group,
+	};
+	pid_t remover;
+
+	call_start(&attach);
+	ASSERT_EQ(0, vfio_slow_wait(&self->slow));
+	remover = vfio_remover_start(self->phys.bdf, "driver/unbind");
+	ASSERT_LT(0, remover);
+	ASSERT_EQ(0, vfio_remover_wait(remover, SOON_MS));
+	vfio_slow_allow(&self->slow);
+	EXPECT_TRUE(call_over(&attach, SOON_MS));
+	EXPECT_EQ(-ENODEV, attach.ret);
+	EXPECT_EQ(0, vfio_locked_kb());
+	EXPECT_EQ(4, emu_pin(&self->d, MiB, 4, 3, NULL));
+	EXPECT_EQ(16, vfio_locked_kb());
+}
+
+/* The others leave meanwhile, so it finds a container without a back end. */
+TEST_F(attach, others_leave)
+{
+	struct call attach = {
+		.fn = do_attach, .fd = dup(self->c), .group = self->phys.group,
+	};
+	int container = self->c;
+
+	call_start(&attach);
+	ASSERT_EQ(0, vfio_slow_wait(&self->slow));
+	self->d.container = -1;
+	vfio_dev_close(&self->d);
+	vfio_slow_allow(&self->slow);
+	EXPECT_TRUE(call_over(&attach, SOON_MS));
+	EXPECT_EQ(0, attach.ret);
+	EXPECT_EQ(0, vfio_locked_kb());
+	EXPECT_EQ(-EINVAL, vfio_dma_map(container, self->mem, 0, MiB));
+	EXPECT_EQ(0, vfio_ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU));
+	EXPECT_EQ(0, vfio_dma_map(container, self->mem, 0, MiB));
+	EXPECT_EQ(0, vfio_dma_unmap(container, 0, MiB));
+	close(container);
+	close(attach.fd);
+}
+
+/* A driver that finds slow memory: no part of the container waits for it. */
+static void driver_waits(struct __test_metadata *_metadata,
+			 FIXTURE_DATA(attach) *self, int (*fn)(struct call *))
+{
+	uint64_t bits[4];
+	struct vfio_dev second;
+	struct call slow = {
+		.fn = fn, .d = &self->d, .iova = 2 * MiB, .size = 4 * PAGE,
+	};
+	struct call pin = {
+		.fn = do_pin, .d = &second, .iova = MiB, .size = 4 * PAGE,
+	};
+	struct call map = {
+		.fn = do_map, .fd = self->c, .mem = self->mem, .iova = 64 * MiB,
+		.size = MiB,
+	};
+	struct call query = {
+		.fn = do_query, .fd = self->c, .iova = MiB, .size = MiB,
+		.bits = bits,
+	};
+	struct call leave = { .fn = do_close };
+
+	ASSERT_EQ(0, emu_open(&second, 1, VFIO_TYPE1v2_IOMMU, &self->d));
+	ASSERT_EQ(0, vfio_dirty_tracking(self->c, true));
+	call_start(&slow);
+	ASSERT_EQ(0, vfio_slow_wait(&self->slow));
+	call_start(&map);
+	ASSERT_TRUE(call_over(&map, SOON_MS));
+	EXPECT_EQ(0, map.ret);
+
+	/* Another device is used as ever, and can go. */
+	call_start(&pin);
+	ASSERT_TRUE(call_over(&pin, SOON_MS));
+	EXPECT_EQ(4, pin.ret);
+	EXPECT_EQ(0, emu_unpin(&second, MiB, 4));
+	call_start(&query);
+	ASSERT_TRUE(call_over(&query, SOON_MS));
+	EXPECT_EQ(0, query.ret);
+	EXPECT_EQ(15, bits[0]);
+	close(second.device);
+	leave.fd = second.group;
+	call_start(&leave);
+	ASSERT_TRUE(call_over(&leave, SOON_MS));
+	second.device = -1;
+	second.group = -1;
+	vfio_dev_close(&second);
+
+	/* The mapping goes, and so there is nothing to be had. */
+	EXPECT_EQ(0, vfio_dma_unmap(self->c, 2 * MiB, MiB));
+	vfio_slow_allow(&self->slow);
+	ASSERT_TRUE(call_over(&slow, SOON_MS));
+	EXPECT_EQ(-EINVAL, slow.ret);
+	EXPECT_EQ(0, vfio_locked_kb());
+}
+
+TEST_F(attach, pin_waits)
+{
+	driver_waits(_metadata, self, do_pin);
+}
+
+TEST_F(attach, write_waits)
+{
+	driver_waits(_metadata, self, do_rw);
 }
 
 TEST_HARNESS_MAIN
