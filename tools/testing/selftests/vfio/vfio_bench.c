@@ -2,8 +2,9 @@
 /*
  * What the operations that users wait for cost.
  *
- * Prints one line per row: a name, a tab, nanoseconds. With the argument
- * "vectors" or "parallel" the rows are others, see many_vectors() and parallel(). With
+ * Prints one line per row: a name, a tab, nanoseconds, or "-" where the driver
+ * would take for ever. With the argument "vectors", "parallel" or "removal" the
+ * rows are others, see many_vectors(), parallel() and removal(). With
  * "chunks" it prints a curve instead: what a chunk of 2 MiB costs among so many
  * others, one line per number, see chunks(). Run it where time is a
  * count of instructions (QEMU's -icount shift=0, one CPU) and the figures of
@@ -683,6 +684,83 @@ static int parallel(void)
 	return 0;
 }
 
+/*
+ * An unbind of a device that somebody has open and mapped: one who lets go of it
+ * when he is asked, and one who does not, from whom it is taken at once. Only a
+ * driver that can do that has a figure for the latter.
+ */
+#define REVOKE_AFTER	"/sys/module/vfio/parameters/revoke_after"
+
+struct user {
+	struct vfio_dev d;
+	int request;
+	char *map;
+};
+
+static void *let_go(void *arg)
+{
+	struct user *user = arg;
+
+	if (vfio_eventfd_wait(user->request, -1, NULL))
+		fail("nobody asks for the device");
+	munmap(user->map, 64 * MIB);
+	vfio_dev_close(&user->d);
+	return NULL;
+}
+
+static void take_away(size_t lets_go, uint64_t cost[2])
+{
+	struct user user;
+	pthread_t thread;
+	uint64_t start;
+
+	if (vfio_dev_open(&user.d, IVSHMEM_ID, VFIO_TYPE1v2_IOMMU) ||
+	    vfio_cfg_command(&user.d, PCI_COMMAND_MEMORY, 0) ||
+	    vfio_region_mmap(&user.d, IVSHMEM_BAR, 0, 64 * MIB,
+			     (void **)&user.map))
+		fail("no ivshmem device");
+	touch(user.map, 64 * MIB);
+	user.request = vfio_eventfd();
+	if (vfio_irq_eventfd(&user.d, VFIO_PCI_REQ_IRQ_INDEX, 0, user.request))
+		fail("no request interrupt");
+	if (lets_go && pthread_create(&thread, NULL, let_go, &user))
+		fail("no thread");
+	/* The thread sleeps by then, and what opening left to others is over. */
+	usleep(50000);
+
+	start = now();
+	if (vfio_pci_attr_write(user.d.bdf, "driver/unbind", user.d.bdf))
+		fail("cannot unbind");
+	cost[0] = now() - start;
+
+	if (lets_go) {
+		pthread_join(thread, NULL);
+	} else {
+		munmap(user.map, 64 * MIB);
+		vfio_dev_close(&user.d);
+	}
+	close(user.request);
+}
+
+static int removal(void)
+{
+	static const struct operation ops[] = {
+		{ .run = take_away, .arg = true, .rounds = 5 },
+		{ .run = take_away, .arg = false, .rounds = 5 },
+	};
+	uint64_t cost[2];
+
+	measure(&ops[0], cost);
+	print("unbind a device whose user lets go", cost[0]);
+	if (vfio_sysfs_write(REVOKE_AFTER, "0")) {
+		puts("unbind a device whose user does not\t-");
+		return 0;
+	}
+	measure(&ops[1], cost);
+	print("unbind a device whose user does not", cost[0]);
+	return 0;
+}
+
 static off_t region_offset(uint32_t index)
 {
 	struct vfio_region_info info;
@@ -703,6 +781,8 @@ int main(int argc, char **argv)
 		return many_vectors();
 	if (argc == 2 && !strcmp(argv[1], "parallel"))
 		return parallel();
+	if (argc == 2 && !strcmp(argv[1], "removal"))
+		return removal();
 	if (vfio_dev_open(&ivshmem, IVSHMEM_ID, VFIO_TYPE1v2_IOMMU))
 		fail("no ivshmem device");
 	if (vfio_dev_open(&nvme, NVME_ID, VFIO_TYPE1v2_IOMMU))
