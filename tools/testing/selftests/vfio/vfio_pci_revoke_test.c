@@ -7,9 +7,10 @@
  * the device that comes into the slot.
  *
  * Gone is a device that config space does not show, which test_pci_overlay.ko
- * arranges, or one that QEMU has pulled out of a slot with native hotplug. What
- * QEMU's device_add is to put there then is in the environment variable
- * VFIO_TEST_PLUG.
+ * arranges, or one that QEMU has pulled out of a slot with native hotplug. In a
+ * slot with ACPI's hotplug the machine asks for it to be ejected, and it goes when
+ * it has been removed. What QEMU's device_add is to put there then is in the
+ * environment variable VFIO_TEST_PLUG.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -45,6 +46,7 @@ enum how {
 	UNPLUGGED,		/* pciehp finds that out */
 	REMOVED,		/* orderly, with patience */
 	UNBOUND,		/* likewise */
+	EJECTED,		/* likewise, by ACPI */
 };
 
 /* Everything can be asked of a file whose device is gone; this is the answer. */
@@ -102,9 +104,11 @@ FIXTURE_VARIANT_ADD(revoke, gone) { .how = GONE };
 FIXTURE_VARIANT_ADD(revoke, unplugged) { .how = UNPLUGGED };
 FIXTURE_VARIANT_ADD(revoke, removed) { .how = REMOVED };
 FIXTURE_VARIANT_ADD(revoke, unbound) { .how = UNBOUND };
+FIXTURE_VARIANT_ADD(revoke, ejected) { .how = EJECTED };
 VFIO_OTHER_MODES(revoke, gone, .how = GONE);
 VFIO_OTHER_MODES(revoke, unplugged, .how = UNPLUGGED);
 VFIO_OTHER_MODES(revoke, unbound, .how = UNBOUND);
+VFIO_OTHER_MODES(revoke, ejected, .how = EJECTED);
 
 /* The root port of a slot that pciehp looks after, or not. */
 static bool hot_port(const char *bdf, char *port)
@@ -201,6 +205,9 @@ FIXTURE_SETUP(revoke)
 	if (variant->how == UNPLUGGED && (!hot_port(self->bdf, self->port) ||
 					  !getenv("VFIO_TEST_PLUG")))
 		SKIP(_exit(KSFT_SKIP), "no slot with native hotplug");
+	if (variant->how == EJECTED && (hot_port(self->bdf, self->port) ||
+					!getenv("VFIO_TEST_PLUG")))
+		SKIP(_exit(KSFT_SKIP), "no slot with ACPI hotplug");
 
 	self->d.device = -1;
 	ASSERT_EQ(0, vfio_pci_bind_group(self->bdf));
@@ -227,7 +234,7 @@ FIXTURE_SETUP(revoke)
 /* The device begins to go; finish() waits until it has. */
 static int begin(SELF *self, enum how how)
 {
-	char set[128];
+	char set[128], id[64];
 
 	switch (how) {
 	case GONE:
@@ -247,6 +254,13 @@ static int begin(SELF *self, enum how how)
 		self->remover = vfio_remover_start(self->bdf, how == REMOVED ?
 						   "remove" : "driver/unbind");
 		break;
+	case EJECTED:
+		if (vfio_sysfs_write(PARAM, "1"))
+			return -EACCES;
+		if (vfio_monitor_id(self->bdf, id, sizeof(id)))
+			return -ENOENT;
+		snprintf(set, sizeof(set), "device_del %s", id);
+		return vfio_monitor(set, NULL, 0);
 	}
 	return self->remover < 0 ? self->remover : 0;
 }
@@ -256,7 +270,7 @@ static int finish(SELF *self, enum how how, int timeout_ms)
 	uint64_t end = vfio_now_ms() + timeout_ms;
 	char name[64];
 
-	if (how != UNPLUGGED)
+	if (how != UNPLUGGED && how != EJECTED)
 		return vfio_remover_wait(self->remover, timeout_ms);
 
 	while (vfio_pci_is_there(self->bdf)) {
@@ -271,7 +285,7 @@ static int finish(SELF *self, enum how how, int timeout_ms)
 static int come_back(SELF *self, enum how how)
 {
 	uint64_t end = vfio_now_ms() + SOON_MS;
-	char command[128];
+	char command[128], id[64];
 
 	switch (how) {
 	case GONE:
@@ -282,7 +296,9 @@ static int come_back(SELF *self, enum how how)
 	case UNBOUND:
 		return 0;
 	case UNPLUGGED:
-		while (!is_off(self->port)) {
+	case EJECTED:
+		while (how == UNPLUGGED ? !is_off(self->port) :
+		       vfio_monitor_id(self->bdf, id, sizeof(id)) != -ENOENT) {
 			if (vfio_now_ms() > end)
 				return -EBUSY;
 			usleep(10000);
