@@ -158,6 +158,45 @@ static void close_device(struct device *d)
 	close(d->hardware);
 }
 
+static const char *attribute(const char *device, const char *name)
+{
+	char value[64] = "";
+	int fd = open_path(O_RDONLY, "/sys/bus/pci/devices/%s",
+			   text("%s/%s", device, name));
+
+	if (read(fd, value, sizeof(value) - 1) < 0)
+		snprintf(value, sizeof(value), "%s", strerrorname_np(errno));
+	close(fd);
+	value[strcspn(value, "\n")] = '\0';
+	return text("%s", value);
+}
+
+/* A device that nobody has open, as sysfs shows it to anybody: at rest. */
+static void record_idle(const char *device, const char *when)
+{
+	struct device d = {
+		.hardware = open_path(O_RDONLY, "/sys/bus/pci/devices/%s/config",
+				      device),
+	};
+	off_t size = lseek(d.hardware, 0, SEEK_END);
+	unsigned int pos, tries;
+
+	chapter_name = when;
+	for (tries = 0; tries < 50; tries++) {
+		if (!strcmp(attribute(device, "power/runtime_status"), "suspended"))
+			break;
+		usleep(100000);
+	}
+	record(attribute(device, "power/runtime_status"), "runtime_status");
+	record(attribute(device, "power/autosuspend_delay_ms"), "autosuspend_delay_ms");
+	record(attribute(device, "power/control"), "control");
+	record(attribute(device, "power_state"), "power_state");
+	record(attribute(device, "enable"), "enable");
+	for (pos = 0; pos < size; pos += 4)
+		record(text("%08x", hardware_read(&d, pos, 4)), "%#x", pos);
+	close(d.hardware);
+}
+
 /* usage: record SCOPE DEVICE, or record together DEVICE DEVICE DEVICE */
 int main(int argc, char **argv)
 {
@@ -177,6 +216,7 @@ int main(int argc, char **argv)
 			"       record together DEVICE DEVICE DEVICE\n");
 		return 2;
 	}
+	record_idle(argv[2], "bound");
 	for (c = chapters; c < chapters + COUNT(chapters); c++) {
 		struct device d = { 0 };
 
@@ -187,6 +227,7 @@ int main(int argc, char **argv)
 		c->record(&d);
 		close_device(&d);
 	}
+	record_idle(argv[2], "closed");
 	/* A recording without this line is not complete. */
 	printf("end = %lu\n", recorded);
 	return 0;
