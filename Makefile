@@ -2,7 +2,7 @@
 # The project's commands. `make` alone tells them.
 .DEFAULT_GOAL := help
 .PHONY: help setup modules intree selftests test-modules debug run test quick compare bench clients \
-	soak check check-series check-style check-variants series deb check-deb dkms clean
+	fuzz soak check check-series check-style check-variants series deb check-deb dkms clean
 
 help:
 	@echo 'make run          an NVMe controller driven from user space through our modules'
@@ -12,6 +12,8 @@ help:
 	@echo 'make compare      what devices show through the stock modules and through ours'
 	@echo 'make clients      a virtual machine in the virtual machine, and DPDK: stock and ours'
 	@echo 'make bench        what operations cost, stock and ours, in instructions'
+	@echo 'make fuzz         random use of the interface, on the kernel that looks for mistakes,'
+	@echo '                  for SECONDS=600; what reaches something new goes to the corpus'
 	@echo 'make soak         CYCLES=5000 processes take devices, use them and go: nothing may grow'
 	@echo
 	@echo 'make setup        installs what is missing (as root); the others do it themselves'
@@ -68,6 +70,10 @@ compare: modules
 bench: modules selftests
 	@lab/setup bench
 	@lab/bench
+
+SECONDS := 600
+fuzz: selftests debug
+	@lab/fuzz --seconds $(SECONDS)
 
 CYCLES := 5000
 soak: modules selftests
