@@ -2,7 +2,7 @@
 # The project's commands. `make` alone tells them.
 .DEFAULT_GOAL := help
 .PHONY: help setup modules intree selftests test-modules debug run test quick compare bench clients \
-	fuzz soak check check-series check-style check-variants series deb check-deb dkms clean
+	coverage fuzz soak check check-series check-style check-variants series deb check-deb dkms clean
 
 help:
 	@echo 'make run          an NVMe controller driven from user space through our modules'
@@ -15,6 +15,7 @@ help:
 	@echo 'make fuzz         random use of the interface, on the kernel that looks for mistakes,'
 	@echo '                  for SECONDS=600; what reaches something new goes to the corpus'
 	@echo 'make soak         CYCLES=5000 processes take devices, use them and go: nothing may grow'
+	@echo 'make coverage     how much of drivers/vfio the tests execute; SUITES="a b" adds those'
 	@echo
 	@echo 'make setup        installs what is missing (as root); the others do it themselves'
 	@echo 'make modules      builds the modules against the packaged headers: build/modules'
@@ -78,6 +79,10 @@ fuzz: selftests debug
 CYCLES := 5000
 soak: modules selftests
 	@lab/soak $(CYCLES)
+
+coverage: setup selftests build/demo
+	@lab/build-debug coverage
+	@lab/coverage $(SUITES)
 
 clients: modules
 	@lab/setup clients
