@@ -155,8 +155,13 @@ static void vfio_pci_clean_compare(struct vfio_pci_core_device *vdev)
 static int vfio_pci_clean_wake_locked(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *pdev = vdev->pdev;
-	bool slept = pdev->current_state != PCI_D0;
+	bool slept;
 	int ret;
+
+	/* If it falls asleep just now it does so first. */
+	pm_runtime_get_noresume(&pdev->dev);
+	pm_runtime_barrier(&pdev->dev);
+	slept = pdev->current_state != PCI_D0;
 
 	if (memcmp(vdev->clean->methods, pdev->reset_methods,
 		   sizeof(vdev->clean->methods)))
@@ -167,6 +172,7 @@ static int vfio_pci_clean_wake_locked(struct vfio_pci_core_device *vdev)
 	ret = vfio_pci_clean_get_power(vdev);
 	if (!ret && slept)
 		vfio_pci_clean_compare(vdev);
+	pm_runtime_put_noidle(&pdev->dev);
 	return ret;
 }
 
