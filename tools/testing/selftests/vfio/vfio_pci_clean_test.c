@@ -133,6 +133,11 @@ static int open_traced(SELF *self, const VARIANT *variant, char *why,
 	EXPECT_CLEAN();							\
 } while (0)
 
+/* What is written to one that sleeps is undone as it wakes. */
+#define STAYS_AWAKE()							\
+	ASSERT_EQ(0, vfio_pci_attr_write(self->d.bdf,			\
+					 "power/autosuspend_delay_ms", "60000"))
+
 static int cfg_open(const char *bdf)
 {
 	char path[128];
@@ -274,6 +279,7 @@ TEST_F(clean, sealed)
 
 	if (strcmp(variant->id, VFIO_VIRTIO_NET))
 		SKIP(return, "no register to write");
+	STAYS_AWAKE();
 	ASSERT_EQ(0, vfio_pci_attr_write(self->d.bdf, "power/control", "on"));
 	cmd = cfg_get(self->d.bdf, PCI_COMMAND, 2);
 	EXPECT_EQ(0, cmd & DECODE);
@@ -350,6 +356,7 @@ TEST_F(clean, config_write)
 	unsigned int pos = PCI_BASE_ADDRESS_0;
 	uint32_t bar;
 
+	STAYS_AWAKE();
 	ASSERT_EQ(0, cfg_put(self->d.bdf, PCI_INTERRUPT_LINE, 1, line ^ 1));
 	EXPECT_TOUCHED("config");
 	ASSERT_EQ(0, cfg_put(self->d.bdf, PCI_INTERRUPT_LINE, 1, line));
@@ -427,6 +434,7 @@ TEST_F(clean, config_flr)
 	if (!(cfg_get(self->d.bdf, cap + PCI_EXP_DEVCAP, 4) &
 	      PCI_EXP_DEVCAP_FLR))
 		SKIP(return, "no function-level reset");
+	STAYS_AWAKE();
 	keep(self->d.bdf, &kept);
 	ASSERT_EQ(0, cfg_put(self->d.bdf, cap + PCI_EXP_DEVCTL, 2,
 			     kept.ctl | PCI_EXP_DEVCTL_BCR_FLR));
@@ -450,6 +458,7 @@ TEST_F(clean, bus_reset)
 	*strrchr(target, '/') = '\0';
 	snprintf(bridge, sizeof(bridge), "%.12s", strrchr(target, '/') + 1);
 	free(target);
+	STAYS_AWAKE();
 	keep(self->d.bdf, &kept);
 	ctl = cfg_get(bridge, PCI_BRIDGE_CONTROL, 2);
 	ASSERT_EQ(0, cfg_put(bridge, PCI_BRIDGE_CONTROL, 2,
