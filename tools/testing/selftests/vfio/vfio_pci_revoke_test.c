@@ -626,24 +626,32 @@ TEST_F(revoke, user_reads_sysfs)
 	EXPECT_NOTHING_LEFT();
 }
 
+/* Another device in the address space, and memory that both reach. */
+#define NEIGHBOUR_OPEN_OR_SKIP(edu, regs, mem) do {			\
+	int __ret;							\
+									\
+	ASSERT_NE(NULL, mem);						\
+	__ret = vfio_dev_open_with(&(edu), VFIO_EDU, &self->d);		\
+	if (__ret == -ENXIO)						\
+		SKIP(return, "no device %s here", VFIO_EDU);		\
+	ASSERT_EQ(0, __ret);						\
+	ASSERT_EQ(0, vfio_cfg_command(&(edu), PCI_COMMAND_MEMORY |	\
+				      PCI_COMMAND_MASTER, 0));		\
+	ASSERT_EQ(0, vfio_region_mmap(&(edu), 0, 0, PAGE, &(regs)));	\
+	ASSERT_EQ(0, vfio_dma_map(self->d.container, mem, 0x100000,	\
+				  4 * PAGE));				\
+	memset(mem, 0x5a, PAGE);					\
+} while (0)
+
 /* A device in the same address space goes on, and knows nothing. */
 TEST_F(revoke, neighbour_does_not_notice)
 {
 	uint8_t *mem = vfio_alloc_pages(4 * PAGE);
 	struct vfio_dev edu;
 	void *regs;
-	int i, ret;
+	int i;
 
-	ASSERT_NE(NULL, mem);
-	ret = vfio_dev_open_with(&edu, VFIO_EDU, &self->d);
-	if (ret == -ENXIO)
-		SKIP(return, "no device %s here", VFIO_EDU);
-	ASSERT_EQ(0, ret);
-	ASSERT_EQ(0, vfio_cfg_command(&edu, PCI_COMMAND_MEMORY |
-				      PCI_COMMAND_MASTER, 0));
-	ASSERT_EQ(0, vfio_region_mmap(&edu, 0, 0, PAGE, &regs));
-	ASSERT_EQ(0, vfio_dma_map(self->d.container, mem, 0x100000, 4 * PAGE));
-	memset(mem, 0x5a, PAGE);
+	NEIGHBOUR_OPEN_OR_SKIP(edu, regs, mem);
 	ASSERT_EQ(0, edu_dma_mapped(regs, 0x100000, 64, false));
 	/* The BAR of the one is there for the DMA of the other. */
 	if (!(variant->mode & VFIO_MODE_IOMMUFDS))
@@ -727,18 +735,8 @@ TEST_F(revoke, user_sits_in_a_mapping)
 	struct slow_map slow, again;
 	struct vfio_dev edu;
 	void *regs;
-	int ret;
 
-	ASSERT_NE(NULL, mem);
-	ret = vfio_dev_open_with(&edu, VFIO_EDU, &self->d);
-	if (ret == -ENXIO)
-		SKIP(return, "no device %s here", VFIO_EDU);
-	ASSERT_EQ(0, ret);
-	ASSERT_EQ(0, vfio_cfg_command(&edu, PCI_COMMAND_MEMORY |
-				      PCI_COMMAND_MASTER, 0));
-	ASSERT_EQ(0, vfio_region_mmap(&edu, 0, 0, PAGE, &regs));
-	ASSERT_EQ(0, vfio_dma_map(self->d.container, mem, 0x100000, 4 * PAGE));
-	memset(mem, 0x5a, PAGE);
+	NEIGHBOUR_OPEN_OR_SKIP(edu, regs, mem);
 	ASSERT_EQ(0, slow_map_start(&slow, self->d.container));
 
 	ASSERT_EQ(0, begin(self, variant->how));
