@@ -11,7 +11,7 @@
 #define SLAB "/sys/kernel/slab"
 
 /* What waits to be freed goes, and what is kept because it may be wanted again. */
-static void drop_caches(void)
+static void empty_caches(void)
 {
 	int i;
 
@@ -138,7 +138,7 @@ void vfio_levels_read(struct vfio_levels *l)
 	int i;
 
 	l->nr = 0;
-	drop_caches();
+	empty_caches();
 	for (i = 0; i < 4; i++) {
 		shrink_slabs();
 		add_caches(l);
