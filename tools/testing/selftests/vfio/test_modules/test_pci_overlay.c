@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Makes PCI devices look like others: dwords of their configuration space read
- * as what the parameter says. Writes reach the devices as ever.
+ * as what the parameter says. Writes reach the devices as ever, but for dwords
+ * that are "memory": these begin as zero and keep what is written.
  *
  *   modprobe test_pci_overlay set=0000:00:10.0+0=0x12348086,0000:00:10.0+fc=ram
  *
@@ -31,6 +32,7 @@ static struct overlay_dword {
 	unsigned int	devfn;
 	int		where;
 	u32		value;
+	bool		memory;
 } dwords[MAX_DWORDS];
 static int nr_dwords;
 
@@ -47,24 +49,48 @@ static struct pci_ops *overlay_real_ops(struct pci_bus *bus)
 	return NULL;
 }
 
+/* What the parameter says of a dword first counts. */
+static struct overlay_dword *overlay_find(struct pci_bus *bus,
+					  unsigned int devfn, int where)
+{
+	int i;
+
+	for (i = 0; i < nr_dwords; i++)
+		if (dwords[i].bus == bus && dwords[i].devfn == devfn &&
+		    dwords[i].where == (where & ~3))
+			return &dwords[i];
+	return NULL;
+}
+
+static u32 overlay_mask(int where, int size)
+{
+	return GENMASK(size * 8 - 1, 0) << (where & 3) * 8;
+}
+
 static int overlay_read(struct pci_bus *bus, unsigned int devfn, int where,
 			int size, u32 *val)
 {
 	int ret = overlay_real_ops(bus)->read(bus, devfn, where, size, val);
-	int i;
+	struct overlay_dword *dword = overlay_find(bus, devfn, where);
 
-	for (i = 0; i < nr_dwords && !ret; i++)
-		if (dwords[i].bus == bus && dwords[i].devfn == devfn &&
-		    dwords[i].where == (where & ~3))
-			*val = dwords[i].value >> (where & 3) * 8 &
-			       GENMASK(size * 8 - 1, 0);
+	if (!ret && dword)
+		*val = (dword->value & overlay_mask(where, size)) >>
+		       (where & 3) * 8;
 	return ret;
 }
 
 static int overlay_write(struct pci_bus *bus, unsigned int devfn, int where,
 			 int size, u32 val)
 {
-	return overlay_real_ops(bus)->write(bus, devfn, where, size, val);
+	struct overlay_dword *dword = overlay_find(bus, devfn, where);
+	u32 mask = overlay_mask(where, size);
+
+	if (!dword || !dword->memory)
+		return overlay_real_ops(bus)->write(bus, devfn, where, size,
+						    val);
+	dword->value &= ~mask;
+	dword->value |= val << (where & 3) * 8 & mask;
+	return PCIBIOS_SUCCESSFUL;
 }
 
 static struct pci_ops overlay_ops = {
@@ -81,8 +107,11 @@ static int overlay_parse(const char *text)
 	if (sscanf(text, "%x:%x:%x.%x+%x=%15s", &domain, &bus, &slot, &fn,
 		   &dword->where, value) != 6 || dword->where & 3)
 		return -EINVAL;
-	dword->value = virt_to_phys(ram);
-	if (strcmp(value, "ram") && kstrtou32(value, 16, &dword->value))
+	if (!strcmp(value, "ram"))
+		dword->value = virt_to_phys(ram);
+	else if (!strcmp(value, "memory"))
+		dword->memory = true;
+	else if (kstrtou32(value, 16, &dword->value))
 		return -EINVAL;
 	dword->devfn = PCI_DEVFN(slot, fn);
 	dword->bus = pci_find_bus(domain, bus);
