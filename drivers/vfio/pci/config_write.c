@@ -198,22 +198,6 @@ static int write_command(struct vfio_pci_config_access *acc)
 	return ret;
 }
 
-/* The disable bit is virtual: the host masks INTx its own way. */
-static void follow_intx_disable(struct vfio_pci_core_device *vdev)
-{
-	bool disable = vfio_pci_vconfig_get16(vdev, PCI_COMMAND) &
-		       PCI_COMMAND_INTX_DISABLE;
-
-	if (disable == READ_ONCE(vdev->virq_disabled))
-		return;
-
-	WRITE_ONCE(vdev->virq_disabled, disable);
-	if (disable)
-		vfio_pci_intx_mask(vdev);
-	else
-		vfio_pci_intx_unmask(vdev);
-}
-
 int vfio_pci_config_write_header(struct vfio_pci_config_access *acc)
 {
 	int ret;
@@ -223,8 +207,9 @@ int vfio_pci_config_write_header(struct vfio_pci_config_access *acc)
 	if (ret)
 		return ret;
 
+	/* The disable bit is virtual: the host masks INTx its own way. */
 	if (vfio_pci_config_touches(acc, PCI_COMMAND + 1))
-		follow_intx_disable(acc->vdev);
+		vfio_pci_intx_follow_command(acc->vdev);
 	if (acc->pos >= PCI_BASE_ADDRESS_0 && acc->pos < PCI_CAPABILITY_LIST)
 		vfio_pci_config_size_bars(acc->vdev);
 	return 0;

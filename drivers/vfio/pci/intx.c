@@ -10,9 +10,9 @@
  *
  * There are two reasons to be masked. intx->masked is the state of the line,
  * for whatever reason. virq_disabled is the user's DisINTx in the virtual
- * COMMAND register: while it is set, unmasking does nothing. Whoever changes
- * it calls vfio_pci_intx_mask() or _unmask() after it. While nobody listens to
- * the line, the physical DisINTx simply follows the virtual one.
+ * COMMAND register: while it is set, unmasking does nothing. It changes
+ * together with the line, under irqlock. While nobody listens to the line, the
+ * physical DisINTx simply follows the virtual one.
  *
  * Unmasking a line that is still asserted would interrupt at once. Where the
  * device can tell, it stays masked and the eventfd is signalled right away.
@@ -27,6 +27,7 @@
 #include <linux/spinlock.h>
 #include <linux/xarray.h>
 
+#include "config.h"
 #include "irqs.h"
 
 /**
@@ -89,21 +90,12 @@ static irqreturn_t vfio_pci_intx_handler(int irq, void *data)
 	return IRQ_RETVAL(fired);
 }
 
-/**
- * vfio_pci_intx_mask - keep INTx from interrupting
- * @vdev: the device
- *
- * Return: true if it was set up and not masked.
- * Context: any; takes irqlock.
- */
-bool vfio_pci_intx_mask(struct vfio_pci_core_device *vdev)
+/* Under irqlock: true if the line was set up and not masked. */
+static bool vfio_pci_intx_close_line(struct vfio_pci_core_device *vdev)
 {
-	struct vfio_pci_intx *intx;
+	struct vfio_pci_intx *intx = vfio_pci_intx_get(vdev);
 	bool masks = false;
-	unsigned long flags;
 
-	spin_lock_irqsave(&vdev->irqlock, flags);
-	intx = vfio_pci_intx_get(vdev);
 	if (intx && !intx->masked) {
 		masks = true;
 		intx->masked = true;
@@ -114,6 +106,23 @@ bool vfio_pci_intx_mask(struct vfio_pci_core_device *vdev)
 	} else if (masks) {
 		disable_irq_nosync(intx->irq);
 	}
+	return masks;
+}
+
+/**
+ * vfio_pci_intx_mask - keep INTx from interrupting
+ * @vdev: the device
+ *
+ * Return: true if it was set up and not masked.
+ * Context: any; takes irqlock.
+ */
+bool vfio_pci_intx_mask(struct vfio_pci_core_device *vdev)
+{
+	unsigned long flags;
+	bool masks;
+
+	spin_lock_irqsave(&vdev->irqlock, flags);
+	masks = vfio_pci_intx_close_line(vdev);
 	spin_unlock_irqrestore(&vdev->irqlock, flags);
 
 	return masks;
@@ -139,6 +148,19 @@ static bool vfio_pci_intx_open_line(struct vfio_pci_intx *intx)
 	return false;
 }
 
+/* Under irqlock and RCU: what the caller signals after it dropped irqlock. */
+static struct vfio_pci_eventfd *
+vfio_pci_intx_open(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_intx *intx = vfio_pci_intx_get(vdev);
+
+	if (intx && vfio_pci_intx_open_line(intx))
+		return rcu_dereference(intx->trigger);
+	if (!intx && vdev->pci_2_3)
+		pci_intx(vdev->pdev, 1);
+	return NULL;
+}
+
 /**
  * vfio_pci_intx_unmask - let INTx interrupt again
  * @vdev: the device
@@ -149,19 +171,44 @@ static bool vfio_pci_intx_open_line(struct vfio_pci_intx *intx)
  */
 void vfio_pci_intx_unmask(struct vfio_pci_core_device *vdev)
 {
-	struct vfio_pci_eventfd *efd = NULL;
-	struct vfio_pci_intx *intx;
+	struct vfio_pci_eventfd *efd;
 	unsigned long flags;
 
 	/* The context may go once irqlock is dropped; its trigger may not. */
 	rcu_read_lock();
 	spin_lock_irqsave(&vdev->irqlock, flags);
-	intx = vfio_pci_intx_get(vdev);
-	if (intx) {
-		if (vfio_pci_intx_open_line(intx))
-			efd = rcu_dereference(intx->trigger);
-	} else if (vdev->pci_2_3) {
-		pci_intx(vdev->pdev, 1);
+	efd = vfio_pci_intx_open(vdev);
+	spin_unlock_irqrestore(&vdev->irqlock, flags);
+
+	if (efd)
+		eventfd_signal(efd->ctx);
+	rcu_read_unlock();
+}
+
+/**
+ * vfio_pci_intx_follow_command - do as the virtual COMMAND register says
+ * @vdev: the device; the user wrote to the register's upper byte
+ *
+ * Of several who write at once, each acts on what is there last.
+ *
+ * Context: any in which an eventfd may be signalled; takes irqlock.
+ */
+void vfio_pci_intx_follow_command(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_eventfd *efd = NULL;
+	unsigned long flags;
+	bool disable;
+
+	rcu_read_lock();
+	spin_lock_irqsave(&vdev->irqlock, flags);
+	disable = vfio_pci_vconfig_get16(vdev, PCI_COMMAND) &
+		  PCI_COMMAND_INTX_DISABLE;
+	if (disable != vdev->virq_disabled) {
+		WRITE_ONCE(vdev->virq_disabled, disable);
+		if (disable)
+			vfio_pci_intx_close_line(vdev);
+		else
+			efd = vfio_pci_intx_open(vdev);
 	}
 	spin_unlock_irqrestore(&vdev->irqlock, flags);
 

@@ -201,6 +201,7 @@ void vfio_pci_irqs_module_exit(void);
 /* Mask or unmask INTx; mask returns true if it was unmasked before. */
 bool vfio_pci_intx_mask(struct vfio_pci_core_device *vdev);
 void vfio_pci_intx_unmask(struct vfio_pci_core_device *vdev);
+void vfio_pci_intx_follow_command(struct vfio_pci_core_device *vdev);
 /* The AER handler and the release request; the triggers are eventfds. */
 void vfio_pci_signal_error(struct vfio_pci_core_device *vdev);
 bool vfio_pci_signal_request(struct vfio_pci_core_device *vdev);

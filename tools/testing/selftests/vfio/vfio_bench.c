@@ -579,13 +579,9 @@ static void find_many(void)
 
 static void touch_config(const char *bdf)
 {
+	int fd = vfio_pci_config_open(bdf);
 	static uint8_t line;
-	char path[128];
-	int fd;
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%.12s/config",
-		 bdf);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
 	line++;
 	if (pwrite(fd, &line, 1, PCI_INTERRUPT_LINE) != 1)
 		fail("cannot write the configuration space");

@@ -54,12 +54,9 @@ TEST(absent)
 /* Config space as the host has it; the capability's place, or 0. */
 static int exp_cap(const char *bdf, uint8_t *config, size_t len)
 {
-	char path[128];
-	int fd, pos;
+	int fd = vfio_pci_config_open(bdf), pos;
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", bdf);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
 	n = read(fd, config, len);

@@ -138,18 +138,10 @@ static int open_traced(SELF *self, const VARIANT *variant, char *why,
 	ASSERT_EQ(0, vfio_pci_attr_write(self->d.bdf,			\
 					 "power/autosuspend_delay_ms", "60000"))
 
-static int cfg_open(const char *bdf)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", bdf);
-	return open(path, O_RDWR | O_CLOEXEC);
-}
-
 static uint32_t cfg_get(const char *bdf, unsigned int pos, unsigned int width)
 {
 	uint32_t val = 0;
-	int fd = cfg_open(bdf);
+	int fd = vfio_pci_config_open(bdf);
 
 	if (fd < 0 || pread(fd, &val, width, pos) != (ssize_t)width)
 		val = ~0;
@@ -160,7 +152,7 @@ static uint32_t cfg_get(const char *bdf, unsigned int pos, unsigned int width)
 static int cfg_put(const char *bdf, unsigned int pos, unsigned int width,
 		   uint32_t val)
 {
-	int fd = cfg_open(bdf);
+	int fd = vfio_pci_config_open(bdf);
 	int ret = pwrite(fd, &val, width, pos) == (ssize_t)width ? 0 : -errno;
 
 	close(fd);
@@ -209,7 +201,7 @@ TEST_F(clean, untouched)
 TEST_F(clean, looked_at)
 {
 	char buf[4096];
-	int fd = cfg_open(self->d.bdf);
+	int fd = vfio_pci_config_open(self->d.bdf);
 
 	ASSERT_LT(0, pread(fd, buf, sizeof(buf), 0));
 	close(fd);

@@ -29,14 +29,6 @@ struct cfg {
 	int pm, msi, msix, exp;		/* where they are, or 0 */
 };
 
-static int hw_open(const char *bdf)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", bdf);
-	return open(path, O_RDWR | O_CLOEXEC);
-}
-
 static uint32_t hw_read32(const struct cfg *c, unsigned int pos)
 {
 	uint32_t value = 0;
@@ -77,7 +69,7 @@ static int memory_bar(const struct cfg *c)
 static void cfg_probe(struct cfg *c)
 {
 	c->size = vfio_region_size(&c->d, VFIO_PCI_CONFIG_REGION_INDEX);
-	c->hw = hw_open(c->d.bdf);
+	c->hw = vfio_pci_config_open(c->d.bdf);
 	c->pm = vfio_cfg_cap(&c->d, PCI_CAP_ID_PM);
 	c->msi = vfio_cfg_cap(&c->d, PCI_CAP_ID_MSI);
 	c->msix = vfio_cfg_cap(&c->d, PCI_CAP_ID_MSIX);

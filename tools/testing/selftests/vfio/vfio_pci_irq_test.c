@@ -383,6 +383,68 @@ TEST_F(edu, intx_races)
 	ASSERT_EQ(0, edu_ack(&self->d));
 }
 
+struct command_writer {
+	const struct vfio_dev *d;
+	pthread_barrier_t *barrier;
+	int rounds;
+	uint8_t high;			/* what to write to COMMAND + 1 */
+	int error;
+};
+
+static void *write_command(void *arg)
+{
+	struct command_writer *w = arg;
+	int i, ret;
+
+	for (i = 0; i < w->rounds; i++) {
+		pthread_barrier_wait(w->barrier);
+		ret = vfio_cfg_write8(w->d, PCI_COMMAND + 1, w->high);
+		if (ret)
+			w->error = ret;
+		pthread_barrier_wait(w->barrier);
+	}
+	return NULL;
+}
+
+/* Whichever of two writers is last: the line is as the register says. */
+TEST_F(edu, intx_disable_bit_races)
+{
+	struct command_writer writers[2] = {
+		{ .d = &self->d, .rounds = 1000, .high = 0 },
+		{ .d = &self->d, .rounds = 1000,
+		  .high = PCI_COMMAND_INTX_DISABLE >> 8 },
+	};
+	pthread_barrier_t barrier;
+	int i, hw, differ = 0;
+	pthread_t threads[2];
+	uint16_t command;
+
+	hw = vfio_pci_config_open(self->d.bdf);
+	ASSERT_LE(0, hw);
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, INTX, 0, self->efd));
+	pthread_barrier_init(&barrier, NULL, 3);
+	for (i = 0; i < 2; i++) {
+		writers[i].barrier = &barrier;
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, write_command,
+					    &writers[i]));
+	}
+	for (i = 0; i < writers[0].rounds; i++) {
+		pthread_barrier_wait(&barrier);
+		pthread_barrier_wait(&barrier);
+		if (pread(hw, &command, 2, PCI_COMMAND) != 2 ||
+		    (command ^ vfio_cfg_read16(&self->d, PCI_COMMAND)) &
+		    PCI_COMMAND_INTX_DISABLE)
+			differ++;
+	}
+	for (i = 0; i < 2; i++) {
+		pthread_join(threads[i], NULL);
+		EXPECT_EQ(0, writers[i].error);
+	}
+	pthread_barrier_destroy(&barrier);
+	close(hw);
+	EXPECT_EQ(0, differ);
+}
+
 TEST_F(edu, msi)
 {
 	uint64_t count;

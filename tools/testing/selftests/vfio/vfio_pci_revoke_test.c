@@ -139,13 +139,10 @@ static bool hot_port(const char *bdf, char *port)
 /* Changes Slot Control of a port, in its config space, and returns it. */
 static int slot_control(const char *port, uint16_t clear, uint16_t set)
 {
-	char path[128];
+	int fd = vfio_pci_config_open(port), ret = -EIO;
 	uint8_t pos, id;
 	uint16_t ctl;
-	int fd, ret = -EIO;
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", port);
-	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (pread(fd, &pos, 1, PCI_CAPABILITY_LIST) != 1)

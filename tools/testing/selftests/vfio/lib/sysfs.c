@@ -70,6 +70,15 @@ int vfio_pci_attr_write(const char *bdf, const char *attr, const char *value)
 	return vfio_sysfs_write(path, value);
 }
 
+/* Configuration space as the host has it. */
+int vfio_pci_config_open(const char *bdf)
+{
+	char path[PATH_MAX];
+
+	attr_path(path, bdf, "config");
+	return open(path, O_RDWR | O_CLOEXEC);
+}
+
 static long attr_hex(const char *bdf, const char *attr)
 {
 	char buf[32];
