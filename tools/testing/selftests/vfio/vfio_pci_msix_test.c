@@ -97,12 +97,14 @@ TEST_F(e1000e, each_vector)
 		EXPECT_EVENT(self->efd[i]) {
 			TH_LOG("vector %d", i);
 		}
-		/* The device may send the same one again, see above. */
+		/* The device may send the same one again. */
+		e1000e_settle();
 		vfio_eventfd_drain(self->efd[i]);
-		for (j = 0; j < E1000E_VECTORS; j++)
+		for (j = 0; j < E1000E_VECTORS; j++) {
 			EXPECT_EQ(0, vfio_eventfd_drain(self->efd[j])) {
 				TH_LOG("vector %d for %d", j, i);
 			}
+		}
 	}
 }
 
