@@ -154,6 +154,29 @@ TEST_F(power, entry_and_exit)
 	ASSERT_EQ(0, vfio_runtime_status(self->d.bdf, "active", 0));
 }
 
+/* However soon it is woken after it went to sleep, it sleeps again. */
+TEST_F(power, asleep_each_time)
+{
+	uint64_t end;
+	char now[32];
+	int i;
+
+	ASSERT_EQ(0, vfio_low_power(&self->d, ENTRY, -1));
+	for (i = 0; i < 100; i++) {
+		end = vfio_now_ms() + SOON_MS;
+		do {
+			ASSERT_EQ(0, vfio_pci_attr_read(self->d.bdf,
+							"power/runtime_status",
+							now, sizeof(now)));
+		} while (strcmp(now, "suspended") && vfio_now_ms() < end);
+		ASSERT_STREQ("suspended", now) {
+			TH_LOG("round %d", i);
+		}
+		ASSERT_NE(~0u, vfio_cfg_read32(&self->d, 0));
+	}
+	ASSERT_EQ(0, vfio_low_power(&self->d, EXIT, -1));
+}
+
 /* The first to wake the device ends low power, and the user is told. */
 TEST_F(power, wakeup)
 {
