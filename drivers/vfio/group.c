@@ -36,9 +36,9 @@
  * group->lock		the state of one group: what it is attached to, its file,
  *			whether it is still there. Outer to dev_set->lock, since
  *			opening a device needs an attached group, and to the
- *			container's group lock; inner to its ioctl lock. Binding a device of
- *			/dev/vfio/devices takes it before dev_set->lock, not
- *			around.
+ *			container's group lock; inner to its ioctl lock.
+ *			Binding a device of /dev/vfio/devices takes it before
+ *			dev_set->lock, not around.
  * group->device_lock	the devices that can be opened by name. Outer to what
  *			ops->match() takes; nothing of the core inside.
  * group->kvm.lock	a spinlock; innermost
