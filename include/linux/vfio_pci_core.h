@@ -121,7 +121,7 @@ struct vfio_pci_gate_closer {
  * @vconfig: config space as the user sees it
  * @msi_perm: which bits of this function's MSI capability are the user's
  * @irqlock: interrupt handlers against masking
- * @igate: serializes changes to the interrupts' set-up
+ * @igate: serializes changes to the interrupts' set-up and to COMMAND
  * @ctx: the interrupts in use, by vector
  * @irq_type: VFIO_PCI_*_IRQ_INDEX enabled at present, VFIO_PCI_NUM_IRQS if none
  * @num_regions: entries of @region

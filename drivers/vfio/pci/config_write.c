@@ -173,7 +173,7 @@ static int command_store(struct vfio_pci_config_access *acc)
  * memory comes or goes. Held for read, memory_lock keeps that true until the
  * register is written.
  */
-static int write_command(struct vfio_pci_config_access *acc)
+static int write_command_decode(struct vfio_pci_config_access *acc)
 {
 	struct vfio_pci_core_device *vdev = acc->vdev;
 	u16 phys;
@@ -198,18 +198,33 @@ static int write_command(struct vfio_pci_config_access *acc)
 	return ret;
 }
 
+/* igate: one writer at a time, the virtual register and INTx as one. */
+static int write_command(struct vfio_pci_config_access *acc)
+{
+	struct vfio_pci_core_device *vdev = acc->vdev;
+	int ret;
+
+	mutex_lock(&vdev->igate);
+	ret = vfio_pci_config_touches(acc, PCI_COMMAND) ?
+	      write_command_decode(acc) : vfio_pci_config_store(acc);
+	/* The disable bit is virtual: the host masks INTx its own way. */
+	if (!ret && vfio_pci_config_touches(acc, PCI_COMMAND + 1))
+		vfio_pci_intx_follow_command(vdev);
+	mutex_unlock(&vdev->igate);
+
+	return ret;
+}
+
 int vfio_pci_config_write_header(struct vfio_pci_config_access *acc)
 {
 	int ret;
 
-	ret = vfio_pci_config_touches(acc, PCI_COMMAND) ?
+	ret = vfio_pci_config_touches(acc, PCI_COMMAND) ||
+	      vfio_pci_config_touches(acc, PCI_COMMAND + 1) ?
 	      write_command(acc) : vfio_pci_config_store(acc);
 	if (ret)
 		return ret;
 
-	/* The disable bit is virtual: the host masks INTx its own way. */
-	if (vfio_pci_config_touches(acc, PCI_COMMAND + 1))
-		vfio_pci_intx_follow_command(acc->vdev);
 	if (acc->pos >= PCI_BASE_ADDRESS_0 && acc->pos < PCI_CAPABILITY_LIST)
 		vfio_pci_config_size_bars(acc->vdev);
 	return 0;

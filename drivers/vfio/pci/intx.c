@@ -189,20 +189,24 @@ void vfio_pci_intx_unmask(struct vfio_pci_core_device *vdev)
  * vfio_pci_intx_follow_command - do as the virtual COMMAND register says
  * @vdev: the device; the user wrote to the register's upper byte
  *
- * Of several who write at once, each acts on what is there last.
+ * The physical register was read, changed and written back without irqlock. If
+ * the line was masked or unmasked meanwhile, that was undone.
  *
- * Context: any in which an eventfd may be signalled; takes irqlock.
+ * Context: igate is held; takes irqlock.
  */
 void vfio_pci_intx_follow_command(struct vfio_pci_core_device *vdev)
 {
 	struct vfio_pci_eventfd *efd = NULL;
+	struct vfio_pci_intx *intx;
 	unsigned long flags;
 	bool disable;
 
-	rcu_read_lock();
-	spin_lock_irqsave(&vdev->irqlock, flags);
+	lockdep_assert_held(&vdev->igate);
 	disable = vfio_pci_vconfig_get16(vdev, PCI_COMMAND) &
 		  PCI_COMMAND_INTX_DISABLE;
+
+	rcu_read_lock();
+	spin_lock_irqsave(&vdev->irqlock, flags);
 	if (disable != vdev->virq_disabled) {
 		WRITE_ONCE(vdev->virq_disabled, disable);
 		if (disable)
@@ -210,6 +214,9 @@ void vfio_pci_intx_follow_command(struct vfio_pci_core_device *vdev)
 		else
 			efd = vfio_pci_intx_open(vdev);
 	}
+	intx = vfio_pci_intx_get(vdev);
+	if (intx && vdev->pci_2_3)
+		pci_intx(vdev->pdev, !intx->masked);
 	spin_unlock_irqrestore(&vdev->irqlock, flags);
 
 	if (efd)

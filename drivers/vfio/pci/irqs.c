@@ -19,8 +19,8 @@
  *
  * Locks
  *   igate (mutex) serialises everything that sets interrupts up or takes them
- *   down. It covers irq_type, vdev->ctx and the writing of slots, and is
- *   outside memory_lock.
+ *   down. It covers irq_type, vdev->ctx, the writing of slots, and writes of
+ *   the COMMAND register with the DisINTx bit. It is outside memory_lock.
  *   irqlock (spinlock, taken in interrupt handlers) covers the state of the
  *   INTx line: whether it is masked, and whether a context owns it. irq_type
  *   turns to and from INTx under both locks, so holding either is enough to
