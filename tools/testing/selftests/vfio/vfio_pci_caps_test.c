@@ -34,61 +34,88 @@ FIXTURE_VARIANT(caps)
 {
 	unsigned int at;
 	unsigned int id;
-	struct reg reg[3];		/* those that tell the length */
 	unsigned int len;		/* bytes */
+	struct reg reg[3];		/* those that tell it */
 	bool raw;			/* all of it is the user's */
 };
 
-#define STD_CAP(_name, _id, _len, ...)					\
-	FIXTURE_VARIANT_ADD(caps, _name) {				\
-		.at = STD, .id = (_id), .len = (_len), __VA_ARGS__	\
-	}
-#define EXT_CAP(_name, _id, _len, ...)					\
-	FIXTURE_VARIANT_ADD(caps, _name) {				\
-		.at = EXT, .id = (_id), .len = (_len), __VA_ARGS__	\
-	}
-#define REGS(...)	.reg = { __VA_ARGS__ }
-#define FLAGS(f)	REGS({ 0, (uint32_t)(f) << 16 })
+FIXTURE_VARIANT_ADD(caps, agp) { STD, PCI_CAP_ID_AGP, 12 };
 
-STD_CAP(agp, PCI_CAP_ID_AGP, 12);
-STD_CAP(ht_slave, PCI_CAP_ID_HT, 28, FLAGS(HT_CAPTYPE_SLAVE << 8));
-STD_CAP(ht_other, PCI_CAP_ID_HT, 24, FLAGS(0x8000));
-STD_CAP(sata_bar, PCI_CAP_ID_SATA, 8, REGS({ 4, 4 }));
-STD_CAP(sata_inline, PCI_CAP_ID_SATA, 16, REGS({ 4, 0xf }));
-STD_CAP(vendor, PCI_CAP_ID_VNDR, 20, FLAGS(20), .raw = true);
+FIXTURE_VARIANT_ADD(caps, ht_slave) {
+	STD, PCI_CAP_ID_HT, 28, { { 0, HT_CAPTYPE_SLAVE << 24 } },
+};
 
-EXT_CAP(serial_number, PCI_EXT_CAP_ID_DSN, 12);
-EXT_CAP(ari, PCI_EXT_CAP_ID_ARI, 8);
-EXT_CAP(ats, PCI_EXT_CAP_ID_ATS, 8);
-EXT_CAP(sriov, PCI_EXT_CAP_ID_SRIOV, 64);
-EXT_CAP(multicast, PCI_EXT_CAP_ID_MCAST, 40);
-EXT_CAP(page_request, PCI_EXT_CAP_ID_PRI, 16);
-EXT_CAP(ltr, PCI_EXT_CAP_ID_LTR, 8);
+FIXTURE_VARIANT_ADD(caps, ht_other) {
+	STD, PCI_CAP_ID_HT, 24, { { 0, 0x80000000 } },
+};
+
+FIXTURE_VARIANT_ADD(caps, sata_bar) { STD, PCI_CAP_ID_SATA, 8, { { 4, 4 } } };
+
+FIXTURE_VARIANT_ADD(caps, sata_inline) {
+	STD, PCI_CAP_ID_SATA, 16, { { 4, 0xf } },
+};
+
+FIXTURE_VARIANT_ADD(caps, vendor) {
+	STD, PCI_CAP_ID_VNDR, 20, { { 0, 20 << 16 } }, true,
+};
+
+FIXTURE_VARIANT_ADD(caps, serial_number) { EXT, PCI_EXT_CAP_ID_DSN, 12 };
+FIXTURE_VARIANT_ADD(caps, ari) { EXT, PCI_EXT_CAP_ID_ARI, 8 };
+FIXTURE_VARIANT_ADD(caps, ats) { EXT, PCI_EXT_CAP_ID_ATS, 8 };
+FIXTURE_VARIANT_ADD(caps, sriov) { EXT, PCI_EXT_CAP_ID_SRIOV, 64 };
+FIXTURE_VARIANT_ADD(caps, multicast) { EXT, PCI_EXT_CAP_ID_MCAST, 40 };
+FIXTURE_VARIANT_ADD(caps, page_request) { EXT, PCI_EXT_CAP_ID_PRI, 16 };
+FIXTURE_VARIANT_ADD(caps, ltr) { EXT, PCI_EXT_CAP_ID_LTR, 8 };
 /* One channel; three; and their arbitration table, four bits a phase. */
-EXT_CAP(vc_one, PCI_EXT_CAP_ID_VC, 28);
-EXT_CAP(vc_three, PCI_EXT_CAP_ID_VC, 52, REGS({ 4, 2 }));
-EXT_CAP(vc_32, PCI_EXT_CAP_ID_VC, 80,
-	REGS({ 4, 2 }, { 8, PCI_VC_CAP2_32_PHASE }));
-EXT_CAP(vc_64, PCI_EXT_CAP_ID_VC, 96,
-	REGS({ 4, 2 }, { 8, PCI_VC_CAP2_64_PHASE }));
-EXT_CAP(vc_128, PCI_EXT_CAP_ID_VC, 128,
-	REGS({ 4, 2 }, { 8, PCI_VC_CAP2_128_PHASE }));
-EXT_CAP(vc_beside_mfvc, PCI_EXT_CAP_ID_VC9, 28);
-EXT_CAP(mfvc, PCI_EXT_CAP_ID_MFVC, 40, REGS({ 4, 1 }));
-EXT_CAP(acs, PCI_EXT_CAP_ID_ACS, 8);
-EXT_CAP(acs_egress, PCI_EXT_CAP_ID_ACS, 16,
-	REGS({ 4, PCI_ACS_EC | 40 << 8 }));
-EXT_CAP(acs_egress_256, PCI_EXT_CAP_ID_ACS, 40, REGS({ 4, PCI_ACS_EC }));
-EXT_CAP(rebar, PCI_EXT_CAP_ID_REBAR, 28,
-	REGS({ 8, 3 << PCI_REBAR_CTRL_NBAR_SHIFT }));
-EXT_CAP(dpa, PCI_EXT_CAP_ID_DPA, 20, REGS({ 4, 3 }));
-EXT_CAP(tph, PCI_EXT_CAP_ID_TPH, 12);
-EXT_CAP(tph_table, PCI_EXT_CAP_ID_TPH, 20,
-	REGS({ 4, PCI_TPH_LOC_CAP | 3 << PCI_TPH_CAP_ST_SHIFT }));
-EXT_CAP(vendor_extended, PCI_EXT_CAP_ID_VNDR, 24, REGS({ 4, 24 << 20 }),
-	.raw = true);
-EXT_CAP(designated_vendor, PCI_EXT_CAP_ID_DVSEC, 24, REGS({ 4, 24 << 20 }),
-	.raw = true);
+FIXTURE_VARIANT_ADD(caps, vc_one) { EXT, PCI_EXT_CAP_ID_VC, 28 };
+
+FIXTURE_VARIANT_ADD(caps, vc_three) {
+	EXT, PCI_EXT_CAP_ID_VC, 52, { { 4, 2 } },
+};
+
+FIXTURE_VARIANT_ADD(caps, vc_32) {
+	EXT, PCI_EXT_CAP_ID_VC, 80, { { 4, 2 }, { 8, PCI_VC_CAP2_32_PHASE } },
+};
+
+FIXTURE_VARIANT_ADD(caps, vc_64) {
+	EXT, PCI_EXT_CAP_ID_VC, 96, { { 4, 2 }, { 8, PCI_VC_CAP2_64_PHASE } },
+};
+
+FIXTURE_VARIANT_ADD(caps, vc_128) {
+	EXT, PCI_EXT_CAP_ID_VC, 128, { { 4, 2 }, { 8, PCI_VC_CAP2_128_PHASE } },
+};
+
+FIXTURE_VARIANT_ADD(caps, vc_beside_mfvc) { EXT, PCI_EXT_CAP_ID_VC9, 28 };
+FIXTURE_VARIANT_ADD(caps, mfvc) { EXT, PCI_EXT_CAP_ID_MFVC, 40, { { 4, 1 } } };
+FIXTURE_VARIANT_ADD(caps, acs) { EXT, PCI_EXT_CAP_ID_ACS, 8 };
+
+FIXTURE_VARIANT_ADD(caps, acs_egress) {
+	EXT, PCI_EXT_CAP_ID_ACS, 16, { { 4, PCI_ACS_EC | 40 << 8 } },
+};
+
+FIXTURE_VARIANT_ADD(caps, acs_egress_256) {
+	EXT, PCI_EXT_CAP_ID_ACS, 40, { { 4, PCI_ACS_EC } },
+};
+
+FIXTURE_VARIANT_ADD(caps, rebar) {
+	EXT, PCI_EXT_CAP_ID_REBAR, 28, { { 8, 3 << PCI_REBAR_CTRL_NBAR_SHIFT } },
+};
+
+FIXTURE_VARIANT_ADD(caps, dpa) { EXT, PCI_EXT_CAP_ID_DPA, 20, { { 4, 3 } } };
+FIXTURE_VARIANT_ADD(caps, tph) { EXT, PCI_EXT_CAP_ID_TPH, 12 };
+
+FIXTURE_VARIANT_ADD(caps, tph_table) {
+	EXT, PCI_EXT_CAP_ID_TPH, 20,
+	{ { 4, PCI_TPH_LOC_CAP | 3 << PCI_TPH_CAP_ST_SHIFT } },
+};
+
+FIXTURE_VARIANT_ADD(caps, vendor_extended) {
+	EXT, PCI_EXT_CAP_ID_VNDR, 24, { { 4, 24 << 20 } }, true,
+};
+
+FIXTURE_VARIANT_ADD(caps, designated_vendor) {
+	EXT, PCI_EXT_CAP_ID_DVSEC, 24, { { 4, 24 << 20 } }, true,
+};
 
 static uint32_t header(unsigned int at, unsigned int id)
 {
