@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Emulated devices that do what a test says: pin pages, access memory, and
- * write down what they are told of unmaps. There are two, each in a group of
- * its own, named test_vfio_emulated.0 and .1.
+ * Emulated devices that do what a test says: pin pages, access memory, log what
+ * they write, and write down what they are told of unmaps. There are two, each
+ * in a group of its own, named test_vfio_emulated.0 and .1.
  */
 #include <linux/delay.h>
 #include <linux/highmem.h>
+#include <linux/interval_tree.h>
 #include <linux/iommu.h>
+#include <linux/iova_bitmap.h>
 #include <linux/list.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -32,6 +34,12 @@ struct test_dev {
 	struct list_head pins;
 	u64 calls;
 	struct test_vfio_unmaps unmaps;
+	unsigned int nr_logged;	/* ranges; 0: logging is off */
+	struct {
+		unsigned long first, last;
+	} logged[TEST_VFIO_LOG_RANGES];
+	unsigned long written[TEST_VFIO_MAX_PAGES];
+	unsigned int nr_written;
 };
 
 static struct test_dev *to_test(struct vfio_device *vdev)
@@ -39,10 +47,93 @@ static struct test_dev *to_test(struct vfio_device *vdev)
 	return container_of(vdev, struct test_dev, vdev);
 }
 
+static int test_log_start(struct vfio_device *vdev,
+			  struct rb_root_cached *ranges, u32 nnodes,
+			  u64 *page_size)
+{
+	struct interval_tree_node *node;
+	struct test_dev *t = to_test(vdev);
+	int ret = -EBUSY;
+
+	mutex_lock(&t->lock);
+	if (t->nr_logged)
+		goto unlock;
+
+	if (nnodes > TEST_VFIO_LOG_RANGES)
+		vfio_combine_iova_ranges(ranges, nnodes, TEST_VFIO_LOG_RANGES);
+	for (node = interval_tree_iter_first(ranges, 0, ULONG_MAX); node;
+	     node = interval_tree_iter_next(node, 0, ULONG_MAX)) {
+		t->logged[t->nr_logged].first = node->start;
+		t->logged[t->nr_logged].last = node->last;
+		t->nr_logged++;
+	}
+	*page_size = PAGE_SIZE;
+	ret = 0;
+unlock:
+	mutex_unlock(&t->lock);
+	return ret;
+}
+
+static int test_log_stop(struct vfio_device *vdev)
+{
+	struct test_dev *t = to_test(vdev);
+
+	mutex_lock(&t->lock);
+	t->nr_logged = 0;
+	t->nr_written = 0;
+	mutex_unlock(&t->lock);
+	return 0;
+}
+
+static int test_log_read_and_clear(struct vfio_device *vdev, unsigned long iova,
+				   unsigned long length,
+				   struct iova_bitmap *dirty)
+{
+	struct test_dev *t = to_test(vdev);
+	unsigned int i, left = 0;
+	int ret = -EINVAL;
+
+	mutex_lock(&t->lock);
+	if (!t->nr_logged)
+		goto unlock;
+
+	for (i = 0; i < t->nr_written; i++) {
+		if (t->written[i] - iova < length)
+			iova_bitmap_set(dirty, t->written[i], 1);
+		else
+			t->written[left++] = t->written[i];
+	}
+	t->nr_written = left;
+	ret = 0;
+unlock:
+	mutex_unlock(&t->lock);
+	return ret;
+}
+
+static const struct vfio_log_ops test_log_ops = {
+	.log_start		= test_log_start,
+	.log_stop		= test_log_stop,
+	.log_read_and_clear	= test_log_read_and_clear,
+};
+
+/* The device wrote at @iova. */
+static void test_log(struct test_dev *t, unsigned long iova)
+{
+	unsigned int i;
+
+	mutex_lock(&t->lock);
+	for (i = 0; i < t->nr_logged; i++)
+		if (t->logged[i].first <= iova && iova <= t->logged[i].last &&
+		    t->nr_written < ARRAY_SIZE(t->written))
+			t->written[t->nr_written++] = iova;
+	mutex_unlock(&t->lock);
+}
+
 static int test_init_dev(struct vfio_device *vdev)
 {
 	struct test_dev *t = to_test(vdev);
 
+	vdev->log_ops = &test_log_ops;
 	mutex_init(&t->lock);
 	INIT_LIST_HEAD(&t->pins);
 	return 0;
@@ -92,6 +183,7 @@ static void test_unpin(struct test_dev *t, u64 iova, u64 length)
 
 static void test_close(struct vfio_device *vdev)
 {
+	test_log_stop(vdev);
 	test_unpin(to_test(vdev), 0, U64_MAX);
 }
 
@@ -169,6 +261,8 @@ static long test_rw(struct test_dev *t, struct test_vfio_dma *d)
 	if (d->write && copy_from_user(buf, user, d->size))
 		goto out;
 	ret = vfio_dma_rw(&t->vdev, d->iova, buf, d->size, d->write);
+	if (!ret && d->write)
+		test_log(t, d->iova);
 	if (!ret && !d->write && copy_to_user(user, buf, d->size))
 		ret = -EFAULT;
 out:
@@ -300,4 +394,5 @@ module_init(test_init);
 module_exit(test_exit);
 
 MODULE_LICENSE("GPL");
+MODULE_IMPORT_NS(IOMMUFD);
 MODULE_DESCRIPTION("Emulated devices for the VFIO selftests");

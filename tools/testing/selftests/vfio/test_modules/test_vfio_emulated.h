@@ -7,6 +7,8 @@
 #include <linux/types.h>
 
 #define TEST_VFIO_MAX_PAGES 64
+/* More than these are combined. */
+#define TEST_VFIO_LOG_RANGES 4
 
 /**
  * struct test_vfio_dma - one call of the driver's side of the interface
