@@ -7,8 +7,9 @@
  *   modprobe test_pci_overlay set=0000:00:10.0+0=0x12348086,0000:00:10.0+fc=ram
  *
  * "ram" is the physical address of some memory that /dev/test_pci_overlay reads
- * and writes. A device that exists already has to be removed and found again to
- * be taken for what it looks like.
+ * and writes. "vpd40" is a capability for vital product data, which are that
+ * memory's, before the capability at 0x40. A device that exists already has to
+ * be removed and found again to be taken for what it looks like.
  */
 #include <linux/fs.h>
 #include <linux/io.h>
@@ -18,7 +19,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
-#define MAX_DWORDS	16
+#define MAX_DWORDS	20
 #define RAM_SIZE	SZ_64K
 
 static char *set[MAX_DWORDS];
@@ -33,6 +34,7 @@ static struct overlay_dword {
 	int		where;
 	u32		value;
 	bool		memory;
+	bool		vpd;		/* its data are the next dword */
 } dwords[MAX_DWORDS];
 static int nr_dwords;
 
@@ -79,6 +81,20 @@ static int overlay_read(struct pci_bus *bus, unsigned int devfn, int where,
 	return ret;
 }
 
+/* PCIe r6.0, 7.9.18: the flag says who has to do something. */
+static void overlay_vpd(struct overlay_dword *dword)
+{
+	u32 addr = dword->value >> 16 & PCI_VPD_ADDR_MASK;
+	u32 flag = PCI_VPD_ADDR_F << 16;
+	u32 *data = &dword[1].value;
+
+	if (dword->value & flag)
+		memcpy(ram + addr, data, sizeof(*data));
+	else
+		memcpy(data, ram + addr, sizeof(*data));
+	dword->value ^= flag;
+}
+
 static int overlay_write(struct pci_bus *bus, unsigned int devfn, int where,
 			 int size, u32 val)
 {
@@ -90,6 +106,8 @@ static int overlay_write(struct pci_bus *bus, unsigned int devfn, int where,
 						    val);
 	dword->value &= ~mask;
 	dword->value |= val << (where & 3) * 8 & mask;
+	if (dword->vpd)
+		overlay_vpd(dword);
 	return PCIBIOS_SUCCESSFUL;
 }
 
@@ -111,6 +129,8 @@ static int overlay_parse(const char *text)
 		dword->value = virt_to_phys(ram);
 	else if (!strcmp(value, "memory"))
 		dword->memory = true;
+	else if (sscanf(value, "vpd%x", &dword->value) == 1)
+		dword->vpd = true;
 	else if (kstrtou32(value, 16, &dword->value))
 		return -EINVAL;
 	dword->devfn = PCI_DEVFN(slot, fn);
@@ -119,6 +139,15 @@ static int overlay_parse(const char *text)
 		return -ENODEV;
 	dword->ops = dword->bus->ops;
 	nr_dwords++;
+
+	if (dword->vpd) {
+		dword->value = PCI_CAP_ID_VPD | dword->value << 8;
+		dword->memory = true;
+		dword[1] = dword[0];
+		dword[1].where += PCI_VPD_DATA;
+		dword[1].vpd = false;
+		nr_dwords++;
+	}
 	return 0;
 }
 
@@ -158,7 +187,8 @@ static int __init overlay_init(void)
 		return -ENOMEM;
 
 	for (i = 0; i < nr_set; i++) {
-		ret = overlay_parse(set[i]);
+		ret = nr_dwords + 2 > MAX_DWORDS ? -E2BIG :
+		      overlay_parse(set[i]);
 		if (ret)
 			goto free;
 	}
