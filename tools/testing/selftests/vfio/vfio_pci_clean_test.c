@@ -322,6 +322,24 @@ TEST_F(clean, policy)
 	EXPECT_TOUCHED("user");
 }
 
+/* What devices begin with. */
+TEST_F(clean, policy_of_the_module)
+{
+	const char *parameter = "/sys/module/vfio_pci/parameters/reset_on_open";
+	char buf[32];
+
+	ASSERT_EQ(0, vfio_sysfs_read(parameter, buf, sizeof(buf)));
+	EXPECT_STREQ("touched", buf);
+	EXPECT_EQ(-EINVAL, vfio_sysfs_write(parameter, "never"));
+	ASSERT_EQ(0, vfio_sysfs_write(parameter, "always"));
+	ASSERT_EQ(0, vfio_pci_unbind(self->d.bdf));
+	EXPECT_OPEN("user|policy");
+	ASSERT_EQ(0, vfio_pci_attr_read(self->d.bdf, "reset_on_open", buf,
+					sizeof(buf)));
+	EXPECT_STREQ("always", buf);
+	ASSERT_EQ(0, vfio_sysfs_write(parameter, "touched"));
+}
+
 /* The next driver gets the function as it would from any other. */
 TEST_F(clean, rebound)
 {

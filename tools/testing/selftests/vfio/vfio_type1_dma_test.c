@@ -5,6 +5,7 @@
  * nothing stays pinned.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
@@ -431,6 +432,45 @@ TEST_F(edu, peer_memory)
 	EXPECT_LOCKED(PAGE);
 	munmap(bar, size);
 	vfio_dev_close(&peer);
+}
+
+/* PFNs of memory that is nobody's pages, of a device without a driver. */
+TEST_F(edu, memory_of_sysfs)
+{
+	char path[128], bdf[VFIO_BDF_LEN];
+	uint64_t *mem;
+	uint32_t seen;
+	void *bar;
+	int fd;
+
+	if (vfio_pci_resolve(VFIO_TESTDEV, bdf))
+		SKIP(return, "no device %s here", VFIO_TESTDEV);
+	vfio_pci_unbind(bdf);
+	ASSERT_EQ(0, vfio_pci_attr_write(bdf, "enable", "1"));
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource0", bdf);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	bar = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	ASSERT_NE(MAP_FAILED, bar);
+	mem = vfio_alloc_pages(PAGE);
+	ASSERT_NE(NULL, mem);
+	ASSERT_EQ(0, vfio_dma_map(self->c, mem, 0, PAGE));
+
+	/* It is charged to nobody. */
+	ASSERT_EQ(0, vfio_dma_map(self->c, bar, 64 * MiB, PAGE));
+	EXPECT_LOCKED(PAGE);
+	seen = *(volatile uint32_t *)bar;
+	EXPECT_EQ(0, edu_copy(&self->d, 64 * MiB, 0));
+	EXPECT_EQ(seen, (uint32_t)mem[0]);
+	EXPECT_EQ(0, vfio_dma_unmap(self->c, 64 * MiB, PAGE));
+
+	ASSERT_EQ(0, mprotect(bar, PAGE, PROT_READ));
+	EXPECT_EQ(-EFAULT, vfio_dma_map(self->c, bar, 64 * MiB, PAGE));
+	EXPECT_EQ(0, vfio_dma_map_flags(self->c, bar, 64 * MiB, PAGE,
+					VFIO_DMA_MAP_FLAG_READ));
+	munmap(bar, PAGE);
+	ASSERT_EQ(0, vfio_pci_attr_write(bdf, "enable", "0"));
 }
 
 TEST_HARNESS_MAIN

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Emulated devices that do what a test says: pin pages, access memory, log what
- * they write, and write down what they are told of unmaps. There are two, each
+ * they write, and write down what they are told of unmaps and of mappings of
+ * their own memory. There are two, each
  * in a group of its own, named test_vfio_emulated.0 and .1.
  */
 #include <linux/delay.h>
@@ -10,8 +11,10 @@
 #include <linux/iommu.h>
 #include <linux/iova_bitmap.h>
 #include <linux/list.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/pagemap.h>
 #include <linux/platform_device.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -40,6 +43,8 @@ struct test_dev {
 	} logged[TEST_VFIO_LOG_RANGES];
 	unsigned long written[TEST_VFIO_MAX_PAGES];
 	unsigned int nr_written;
+	struct page *page;	/* behind every page of a mapping */
+	atomic_t vma_calls[TEST_VFIO_VMA_OPS];
 };
 
 static struct test_dev *to_test(struct vfio_device *vdev)
@@ -136,7 +141,13 @@ static int test_init_dev(struct vfio_device *vdev)
 	vdev->log_ops = &test_log_ops;
 	mutex_init(&t->lock);
 	INIT_LIST_HEAD(&t->pins);
-	return 0;
+	t->page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	return t->page ? 0 : -ENOMEM;
+}
+
+static void test_release_dev(struct vfio_device *vdev)
+{
+	put_page(to_test(vdev)->page);
 }
 
 static int test_open(struct vfio_device *vdev)
@@ -283,6 +294,125 @@ static long test_unmaps(struct test_dev *t, void __user *arg)
 	return copy_to_user(arg, &old, sizeof(old)) ? -EFAULT : 0;
 }
 
+/*
+ * What the mm may ask of a mapping. At offset 0 its pages are those of files,
+ * behind that it is made of PFNs.
+ */
+static struct test_dev *test_count(struct vm_area_struct *vma, unsigned int op)
+{
+	struct test_dev *t = vma->vm_private_data;
+
+	atomic_inc(&t->vma_calls[op]);
+	return t;
+}
+
+static void test_vma_open(struct vm_area_struct *vma)
+{
+	test_count(vma, TEST_VFIO_VMA_OPEN);
+}
+
+static void test_vma_close(struct vm_area_struct *vma)
+{
+	test_count(vma, TEST_VFIO_VMA_CLOSE);
+}
+
+static int test_vma_may_split(struct vm_area_struct *vma, unsigned long addr)
+{
+	test_count(vma, TEST_VFIO_VMA_MAY_SPLIT);
+	return 0;
+}
+
+static int test_vma_mremap(struct vm_area_struct *vma)
+{
+	test_count(vma, TEST_VFIO_VMA_MREMAP);
+	return 0;
+}
+
+static int test_vma_mprotect(struct vm_area_struct *vma, unsigned long start,
+			     unsigned long end, unsigned long newflags)
+{
+	test_count(vma, TEST_VFIO_VMA_MPROTECT);
+	return 0;
+}
+
+static int test_vma_access(struct vm_area_struct *vma, unsigned long addr,
+			   void *buf, int len, int write)
+{
+	struct test_dev *t = test_count(vma, TEST_VFIO_VMA_ACCESS);
+	size_t offset = offset_in_page(addr);
+
+	len = min_t(size_t, len, PAGE_SIZE - offset);
+	if (write)
+		memcpy_to_page(t->page, offset, buf, len);
+	else
+		memcpy_from_page(buf, t->page, offset, len);
+	return len;
+}
+
+static vm_fault_t test_vma_fault(struct vm_fault *vmf)
+{
+	struct test_dev *t = test_count(vmf->vma, TEST_VFIO_VMA_FAULT);
+
+	if (vmf->vma->vm_flags & VM_PFNMAP)
+		return vmf_insert_pfn(vmf->vma, vmf->address,
+				      page_to_pfn(t->page));
+	get_page(t->page);
+	vmf->page = t->page;
+	return 0;
+}
+
+static vm_fault_t test_vma_map_pages(struct vm_fault *vmf, pgoff_t first,
+				     pgoff_t last)
+{
+	test_count(vmf->vma, TEST_VFIO_VMA_MAP_PAGES);
+	return 0;
+}
+
+static vm_fault_t test_vma_page_mkwrite(struct vm_fault *vmf)
+{
+	test_count(vmf->vma, TEST_VFIO_VMA_PAGE_MKWRITE);
+	lock_page(vmf->page);
+	return VM_FAULT_LOCKED;
+}
+
+static vm_fault_t test_vma_pfn_mkwrite(struct vm_fault *vmf)
+{
+	test_count(vmf->vma, TEST_VFIO_VMA_PFN_MKWRITE);
+	return 0;
+}
+
+static const struct vm_operations_struct test_vma_ops = {
+	.open		= test_vma_open,
+	.close		= test_vma_close,
+	.may_split	= test_vma_may_split,
+	.mremap		= test_vma_mremap,
+	.mprotect	= test_vma_mprotect,
+	.access		= test_vma_access,
+	.fault		= test_vma_fault,
+	.map_pages	= test_vma_map_pages,
+	.page_mkwrite	= test_vma_page_mkwrite,
+	.pfn_mkwrite	= test_vma_pfn_mkwrite,
+};
+
+static int test_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
+{
+	vma->vm_private_data = to_test(vdev);
+	vma->vm_ops = &test_vma_ops;
+	if (vma->vm_pgoff)
+		vm_flags_set(vma, VM_PFNMAP);
+	return 0;
+}
+
+static long test_vma_calls(struct test_dev *t, void __user *user)
+{
+	struct test_vfio_vma_calls calls;
+	int i;
+
+	for (i = 0; i < TEST_VFIO_VMA_OPS; i++)
+		calls.op[i] = atomic_xchg(&t->vma_calls[i], 0);
+	return copy_to_user(user, &calls, sizeof(calls)) ? -EFAULT : 0;
+}
+
 static long test_ioctl(struct vfio_device *vdev, unsigned int cmd,
 		       unsigned long arg)
 {
@@ -292,6 +422,8 @@ static long test_ioctl(struct vfio_device *vdev, unsigned int cmd,
 
 	if (cmd == TEST_VFIO_UNMAPS)
 		return test_unmaps(t, user);
+	if (cmd == TEST_VFIO_VMA_CALLS)
+		return test_vma_calls(t, user);
 	if (cmd != TEST_VFIO_PIN && cmd != TEST_VFIO_UNPIN &&
 	    cmd != TEST_VFIO_RW)
 		return -ENOTTY;
@@ -314,9 +446,11 @@ static long test_ioctl(struct vfio_device *vdev, unsigned int cmd,
 static const struct vfio_device_ops test_ops = {
 	.name		= "test_vfio_emulated",
 	.init		= test_init_dev,
+	.release	= test_release_dev,
 	.open_device	= test_open,
 	.close_device	= test_close,
 	.ioctl		= test_ioctl,
+	.mmap		= test_mmap,
 	.dma_unmap	= test_dma_unmap,
 	.bind_iommufd	= vfio_iommufd_emulated_bind,
 	.unbind_iommufd	= vfio_iommufd_emulated_unbind,

@@ -43,9 +43,32 @@ struct test_vfio_unmaps {
 	__u64 length;
 };
 
+enum {
+	TEST_VFIO_VMA_OPEN,
+	TEST_VFIO_VMA_CLOSE,
+	TEST_VFIO_VMA_MAY_SPLIT,
+	TEST_VFIO_VMA_MREMAP,
+	TEST_VFIO_VMA_MPROTECT,
+	TEST_VFIO_VMA_ACCESS,
+	TEST_VFIO_VMA_FAULT,
+	TEST_VFIO_VMA_MAP_PAGES,
+	TEST_VFIO_VMA_PAGE_MKWRITE,
+	TEST_VFIO_VMA_PFN_MKWRITE,
+	TEST_VFIO_VMA_OPS
+};
+
+/**
+ * struct test_vfio_vma_calls - what the mm asked of mappings of the device
+ * @op: how often, since that was read last
+ */
+struct test_vfio_vma_calls {
+	__u32 op[TEST_VFIO_VMA_OPS];
+};
+
 #define TEST_VFIO_PIN		_IOW('T', 0, struct test_vfio_dma)
 #define TEST_VFIO_UNPIN		_IOW('T', 1, struct test_vfio_dma)
 #define TEST_VFIO_RW		_IOW('T', 2, struct test_vfio_dma)
 #define TEST_VFIO_UNMAPS	_IOWR('T', 3, struct test_vfio_unmaps)
+#define TEST_VFIO_VMA_CALLS	_IOR('T', 4, struct test_vfio_vma_calls)
 
 #endif
