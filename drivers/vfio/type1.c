@@ -247,7 +247,6 @@ static const struct vfio_iommu_driver_ops type1_ops = {
 	.register_device	= type1_register_device,
 	.unregister_device	= type1_unregister_device,
 	.dma_rw			= type1_dma_rw,
-	.group_iommu_domain	= type1_group_domain,
 };
 
 static int __init type1_init(void)

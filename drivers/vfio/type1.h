@@ -367,7 +367,6 @@ void type1_unlock(struct type1_iommu *iommu);
 struct type1_group *type1_find_group(struct type1_iommu *iommu,
 				     struct iommu_group *group,
 				     struct type1_domain **domain);
-struct iommu_domain *type1_group_domain(void *data, struct iommu_group *group);
 
 /* type1_ranges.c: which IOVAs can be used */
 int type1_ranges_build(struct type1_iommu *iommu, struct list_head *ranges);

@@ -47,23 +47,6 @@ struct type1_group *type1_find_group(struct type1_iommu *iommu,
 	return NULL;
 }
 
-struct iommu_domain *type1_group_domain(void *data,
-					struct iommu_group *iommu_group)
-{
-	struct iommu_domain *found = ERR_PTR(-ENODEV);
-	struct type1_iommu *iommu = data;
-	struct type1_domain *domain;
-
-	if (!iommu || !iommu_group)
-		return ERR_PTR(-EINVAL);
-
-	mutex_lock(&iommu->lock);
-	if (type1_find_group(iommu, iommu_group, &domain) && domain)
-		found = domain->domain;
-	mutex_unlock(&iommu->lock);
-	return found;
-}
-
 /* What all domains can do, in the sizes that the CPU's pages allow. */
 static unsigned long type1_common_pgsizes(struct type1_iommu *iommu)
 {

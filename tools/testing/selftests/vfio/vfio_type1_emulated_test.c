@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -360,6 +361,40 @@ TEST_F(emulated, unmap_fails)
 	EXPECT_EQ(0x33, bits);
 	EXPECT_EQ(64 * PAGE, q.u.size);
 	EXPECT_EQ(0, vfio_locked_kb());
+}
+
+static void *unmap_with_bitmap(void *arg)
+{
+	uint64_t bits = 0, done = 0;
+	int c = *(int *)arg;
+
+	return (void *)(intptr_t)vfio_dirty_unmap(c, MiB, 64 * PAGE, &bits,
+						  &done);
+}
+
+/* The same where what makes it fail happens while the driver is told. */
+TEST_F(emulated, unmap_is_taken_back)
+{
+	pthread_t thread;
+	void *ret;
+
+	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, MiB, 64 * PAGE));
+	ASSERT_EQ(0, vfio_dirty_tracking(self->c, true));
+	EXPECT_EQ(2, emu_pin(&self->d, MiB, 2, READ, NULL));
+	emu_unmaps(&self->d, 500);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, unmap_with_bitmap,
+				    &self->c));
+	while (!emu_unmaps(&self->d, 500).calls)
+		usleep(1000);
+	EXPECT_EQ(0, vfio_dirty_tracking(self->c, false));
+	ASSERT_EQ(0, pthread_join(thread, &ret));
+	EXPECT_EQ(-EINVAL, (intptr_t)ret);
+	emu_unmaps(&self->d, 0);
+
+	/* It is there, and drivers may pin its pages. */
+	EXPECT_EQ(-EEXIST, vfio_dma_map(self->c, self->mem, MiB, PAGE));
+	EXPECT_EQ(2, emu_pin(&self->d, MiB, 2, READ, NULL));
+	EXPECT_EQ(0, vfio_dma_unmap(self->c, MiB, 64 * PAGE));
 }
 
 /* A driver may touch the memory at any time, so it may not move. */
