@@ -210,10 +210,12 @@ static int vfio_pci_runtime_suspend(struct device *dev)
  */
 static int vfio_pci_runtime_idle(struct device *dev)
 {
+	u64 delay = max(READ_ONCE(dev->power.autosuspend_delay), 0);
 	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
 
 	if (READ_ONCE(vdev->pm_runtime_engaged))
-		WRITE_ONCE(dev->power.last_busy, 0);
+		WRITE_ONCE(dev->power.last_busy, ktime_get_mono_fast_ns() -
+						 delay * NSEC_PER_MSEC);
 	return 0;
 }
 
