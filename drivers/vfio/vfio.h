@@ -180,6 +180,7 @@ struct vfio_group {
  *	calls. Optional
  * @unregister_device: undo @register_device; optional
  * @dma_rw: see vfio_dma_rw(); optional
+ * @group_iommu_domain: back ends of the base have it, nobody calls it
  *
  * Every call may sleep. Of open, attach_group and detach_group only one runs at a
  * time, and with locks that a device needs to go, so they must not wait for what a
@@ -207,6 +208,8 @@ struct vfio_iommu_driver_ops {
 	void (*unregister_device)(void *iommu_data, struct vfio_device *vdev);
 	int (*dma_rw)(void *iommu_data, dma_addr_t user_iova, void *data,
 		      size_t count, bool write);
+	struct iommu_domain *(*group_iommu_domain)(void *iommu_data,
+						   struct iommu_group *group);
 };
 
 /* device.c */
