@@ -5,6 +5,7 @@
 #include <linux/file.h>
 #include <linux/pci.h>
 #include <linux/seq_file.h>
+#include <linux/string_choices.h>
 #include <linux/wait_bit.h>
 
 #include "dmabuf.h"
@@ -161,7 +162,7 @@ void vfio_pci_dmabufs_show(struct vfio_pci_core_device *vdev,
 		for_each_range(d, range)
 			size += range->length;
 		seq_printf(seq, "%u %#llx %u %s %d\n", d->bar, size,
-			   d->nr_ranges, READ_ONCE(d->revoked) ? "yes" : "no",
+			   d->nr_ranges, str_yes_no(READ_ONCE(d->revoked)),
 			   atomic_read(&d->maps));
 	}
 	spin_unlock(&vfio_pci_dmabufs_lock);
