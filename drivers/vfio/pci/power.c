@@ -203,6 +203,17 @@ static int vfio_pci_runtime_suspend(struct device *dev)
 	return 0;
 }
 
+/* As if the device had not been used for the autosuspend delay. */
+static void vfio_pci_skip_autosuspend_delay(struct device *dev)
+{
+#ifdef CONFIG_PM
+	u64 delay = max(READ_ONCE(dev->power.autosuspend_delay), 0);
+
+	WRITE_ONCE(dev->power.last_busy,
+		   ktime_get_mono_fast_ns() - delay * NSEC_PER_MSEC);
+#endif
+}
+
 /*
  * The PM core suspends what is idle after the delay, which has passed for one
  * in low power. To suspend it here would lose a count that is dropped before
@@ -210,12 +221,10 @@ static int vfio_pci_runtime_suspend(struct device *dev)
  */
 static int vfio_pci_runtime_idle(struct device *dev)
 {
-	u64 delay = max(READ_ONCE(dev->power.autosuspend_delay), 0);
 	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
 
 	if (READ_ONCE(vdev->pm_runtime_engaged))
-		WRITE_ONCE(dev->power.last_busy, ktime_get_mono_fast_ns() -
-						 delay * NSEC_PER_MSEC);
+		vfio_pci_skip_autosuspend_delay(dev);
 	return 0;
 }
 
