@@ -61,7 +61,6 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
-#include <linux/file.h>
 #include <linux/iommu.h>
 #include <linux/module.h>
 #include <linux/nospec.h>

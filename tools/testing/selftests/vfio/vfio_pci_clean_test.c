@@ -168,21 +168,6 @@ static unsigned int cfg_cap(const char *bdf, unsigned int id)
 	return pos;
 }
 
-/* A BAR as an administrator may map it. */
-static void *resource_map(const char *bdf)
-{
-	char path[128];
-	void *map;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource%d", bdf,
-		 STATUS_BAR);
-	fd = open(path, O_RDWR | O_SYNC | O_CLOEXEC);
-	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	close(fd);
-	return map;
-}
-
 /* Again and again, soon and late. */
 TEST_F(clean, untouched)
 {
@@ -275,7 +260,7 @@ TEST_F(clean, sealed)
 	ASSERT_EQ(0, vfio_pci_attr_write(self->d.bdf, "power/control", "on"));
 	cmd = cfg_get(self->d.bdf, PCI_COMMAND, 2);
 	EXPECT_EQ(0, cmd & DECODE);
-	map = resource_map(self->d.bdf);
+	map = vfio_pci_resource_map(self->d.bdf, STATUS_BAR);
 	ASSERT_NE(MAP_FAILED, map);
 	*(volatile uint8_t *)(map + STATUS) = mine;
 	EXPECT_NE(mine, *(volatile uint8_t *)(map + STATUS));
@@ -287,7 +272,7 @@ TEST_F(clean, sealed)
 	vfio_dev_close(&self->d);
 
 	/* Who breaks the seal can write, and is seen. */
-	map = resource_map(self->d.bdf);
+	map = vfio_pci_resource_map(self->d.bdf, STATUS_BAR);
 	ASSERT_NE(MAP_FAILED, map);
 	ASSERT_EQ(0, cfg_put(self->d.bdf, PCI_COMMAND, 2,
 			     cmd | PCI_COMMAND_MEMORY));

@@ -5,7 +5,6 @@
  * nothing stays pinned.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
@@ -437,21 +436,16 @@ TEST_F(edu, peer_memory)
 /* PFNs of memory that is nobody's pages, of a device without a driver. */
 TEST_F(edu, memory_of_sysfs)
 {
-	char path[128], bdf[VFIO_BDF_LEN];
+	char bdf[VFIO_BDF_LEN];
 	uint64_t *mem;
 	uint32_t seen;
 	void *bar;
-	int fd;
 
 	if (vfio_pci_resolve(VFIO_TESTDEV, bdf))
 		SKIP(return, "no device %s here", VFIO_TESTDEV);
 	vfio_pci_unbind(bdf);
 	ASSERT_EQ(0, vfio_pci_attr_write(bdf, "enable", "1"));
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource0", bdf);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, fd);
-	bar = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	close(fd);
+	bar = vfio_pci_resource_map(bdf, 0);
 	ASSERT_NE(MAP_FAILED, bar);
 	mem = vfio_alloc_pages(PAGE);
 	ASSERT_NE(NULL, mem);

@@ -183,6 +183,13 @@ static int64_t model_pins(const struct model *m)
 	return n;
 }
 
+/* From now on the page is known to be dirty, or not to be. */
+static void model_settle(struct model *m, int page, bool dirty)
+{
+	m->dirty[page] = dirty;
+	m->may_be_dirty[page] = false;
+}
+
 static void model_remove(struct model *m, int i)
 {
 	struct mapping *map = &m->map[i];
@@ -190,8 +197,7 @@ static void model_remove(struct model *m, int i)
 
 	for (page = map->first; page < map->first + map->npages; page++) {
 		m->at[page] = -1;
-		m->dirty[page] = false;
-		m->may_be_dirty[page] = false;
+		model_settle(m, page, false);
 		m->pins[0][page] = 0;
 		m->pins[1][page] = 0;
 	}
@@ -409,10 +415,8 @@ STEP(query)
 	if (want)
 		return;
 	check_bits(_metadata, self, step, first, npages, bits);
-	for (page = first; page < first + npages; page++) {
-		m->dirty[page] = page_is_pinned(m, page);
-		m->may_be_dirty[page] = false;
-	}
+	for (page = first; page < first + npages; page++)
+		model_settle(m, page, page_is_pinned(m, page));
 }
 
 STEP(tracking)
@@ -425,10 +429,8 @@ STEP(tracking)
 		return;
 	DOES(0, vfio_dirty_tracking(self->c, on));
 	if (on != m->tracking)
-		for (page = 0; page < SPACE; page++) {
-			m->dirty[page] = on && page_is_pinned(m, page);
-			m->may_be_dirty[page] = false;
-		}
+		for (page = 0; page < SPACE; page++)
+			model_settle(m, page, on && page_is_pinned(m, page));
 	m->tracking = on;
 }
 

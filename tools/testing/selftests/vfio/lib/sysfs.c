@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "vfio_util.h"
@@ -77,6 +78,23 @@ int vfio_pci_config_open(const char *bdf)
 
 	attr_path(path, bdf, "config");
 	return open(path, O_RDWR | O_CLOEXEC);
+}
+
+/* The first page of a BAR as an administrator may map it, or MAP_FAILED. */
+void *vfio_pci_resource_map(const char *bdf, int bar)
+{
+	char path[PATH_MAX], attr[16];
+	void *map;
+	int fd;
+
+	snprintf(attr, sizeof(attr), "resource%d", bar);
+	attr_path(path, bdf, attr);
+	fd = open(path, O_RDWR | O_SYNC | O_CLOEXEC);
+	if (fd < 0)
+		return MAP_FAILED;
+	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	return map;
 }
 
 static long attr_hex(const char *bdf, const char *attr)

@@ -78,6 +78,7 @@ int vfio_pci_attr_read(const char *bdf, const char *attr, char *buf,
 		       size_t len);
 int vfio_pci_attr_write(const char *bdf, const char *attr, const char *value);
 int vfio_pci_config_open(const char *bdf);
+void *vfio_pci_resource_map(const char *bdf, int bar);
 uint64_t vfio_pci_resource_size(const char *bdf, int bar);
 
 /* device.c: group, container and device files */
