@@ -254,14 +254,26 @@ int vfio_pci_unbind(const char *bdf)
 	return ret == -ENOENT ? 0 : ret;
 }
 
+static bool has_driver(const char *bdf, const char *driver)
+{
+	char name[NAME_MAX];
+
+	return !vfio_pci_driver(bdf, name, sizeof(name)) && !strcmp(name, driver);
+}
+
 /* Take the device from whatever has it and give it to @driver. */
 int vfio_pci_bind_to(const char *bdf, const char *driver)
 {
-	char name[NAME_MAX];
+	char path[PATH_MAX];
 	int ret;
 
-	if (!vfio_pci_driver(bdf, name, sizeof(name)) && !strcmp(name, driver))
-		return 0;
+	if (has_driver(bdf, driver)) {
+		/* The link is there before the probe has ended: wait for the end. */
+		snprintf(path, sizeof(path), PCI_DRIVERS "/%s/bind", driver);
+		vfio_sysfs_write(path, bdf);
+		if (has_driver(bdf, driver))
+			return 0;
+	}
 	ret = vfio_pci_override(bdf, driver);
 	if (!ret)
 		ret = vfio_pci_unbind(bdf);
@@ -269,9 +281,7 @@ int vfio_pci_bind_to(const char *bdf, const char *driver)
 		ret = vfio_sysfs_write("/sys/bus/pci/drivers_probe", bdf);
 	if (ret)
 		return ret;
-	if (vfio_pci_driver(bdf, name, sizeof(name)) || strcmp(name, driver))
-		return -ENODEV;
-	return 0;
+	return has_driver(bdf, driver) ? 0 : -ENODEV;
 }
 
 int vfio_pci_bind(const char *bdf)
