@@ -2,7 +2,7 @@
 # The project's commands. `make` alone tells them.
 .DEFAULT_GOAL := help
 .PHONY: help setup modules intree selftests test-modules debug run test quick compare bench clients \
-	coverage fuzz soak check check-series check-style check-variants series deb check-deb dkms clean
+	coverage fuzz soak check check-series check-style check-variants check-configs series deb check-deb dkms clean
 
 help:
 	@echo 'make run          an NVMe controller driven from user space through our modules'
@@ -26,6 +26,8 @@ help:
 	@echo 'make check        the kernel'\''s own tools on our files: checkpatch, sparse, coccicheck, ...'
 	@echo 'make check-style  the quick part of that: checkpatch and sparse'
 	@echo 'make check-variants  compiles the base kernel'\''s users of our headers and ours, on six architectures'
+	@echo 'make check-configs  compiles drivers/vfio with options left out, and runs what is left of'
+	@echo '                  it without groups, and with the container of iommufd'
 	@echo 'make series       our files as patches on the base kernel: build/series'
 	@echo 'make check-series builds after each of them, and checkpatch on them'
 	@echo 'make deb          Debian packages: the modules with DKMS, lsvfio: build/*.deb'
@@ -103,6 +105,12 @@ series: setup
 check-series: setup
 	@lab/setup series
 	@lab/series --check
+
+check-configs: selftests debug
+	@lab/check-configs
+	@lab/build-debug nogroup
+	@lab/build-debug nocontainer
+	@lab/test --part nogroup --part nocontainer
 
 check-style: setup
 	@lab/check-style

@@ -617,6 +617,7 @@ static int hot_reset(int device, uint32_t count, int32_t fd)
 TEST_F(pair, have_one_owner)
 {
 	int iommufd = vfio_iommufd_open();
+	int group;
 
 	ASSERT_LE(0, iommufd);
 	ASSERT_EQ(0, vfio_cdev_bind(self->fd[0], self->iommufd, NULL));
@@ -624,8 +625,12 @@ TEST_F(pair, have_one_owner)
 	ASSERT_EQ(0, vfio_cdev_bind(self->fd[1], self->iommufd, NULL));
 	close(self->fd[0]);
 	self->fd[0] = -1;
-	ASSERT_EQ(-EBUSY, vfio_open_group(vfio_pci_group(self->bdf[0])));
 	close(iommufd);
+
+	group = vfio_open_group(vfio_pci_group(self->bdf[0]));
+	if (group == -ENOENT)
+		SKIP(return, "the kernel has no groups");
+	ASSERT_EQ(-EBUSY, group);
 }
 
 TEST_F(pair, hot_reset_by_devid)
