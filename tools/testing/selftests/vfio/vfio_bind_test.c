@@ -50,14 +50,6 @@ FIXTURE_TEARDOWN(bind)
 	close(self->klog);
 }
 
-static bool is_bound(const char *bdf)
-{
-	char name[64];
-
-	return !vfio_pci_driver(bdf, name, sizeof(name)) &&
-	       !strcmp(name, "vfio-pci");
-}
-
 static int bind_directly(const char *bdf)
 {
 	return vfio_sysfs_write(DRIVER "/bind", bdf);
@@ -76,23 +68,23 @@ TEST_F(bind, driver_override)
 	/* vfio-pci has no ids of its own: it never takes a device unasked. */
 	ASSERT_EQ(0, vfio_sysfs_write("/sys/bus/pci/drivers_probe",
 				      self->bdf));
-	ASSERT_FALSE(is_bound(self->bdf));
+	ASSERT_FALSE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
 	ASSERT_EQ(-ENODEV, bind_directly(self->bdf));
 
 	ASSERT_EQ(0, vfio_pci_override(self->bdf, "vfio-pci"));
-	ASSERT_FALSE(is_bound(self->bdf));
+	ASSERT_FALSE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
 	ASSERT_EQ(0, vfio_sysfs_write("/sys/bus/pci/drivers_probe",
 				      self->bdf));
-	ASSERT_TRUE(is_bound(self->bdf));
+	ASSERT_TRUE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
 	ASSERT_TRUE(has_group_node(self->bdf));
 	ASSERT_EQ(0, vfio_pci_unbind(self->bdf));
-	ASSERT_FALSE(is_bound(self->bdf));
+	ASSERT_FALSE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
 	ASSERT_EQ(0, bind_directly(self->bdf));
-	ASSERT_TRUE(is_bound(self->bdf));
+	ASSERT_TRUE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
 
 	/* Clearing it leaves the device where it is. */
 	ASSERT_EQ(0, vfio_pci_override(self->bdf, ""));
-	ASSERT_TRUE(is_bound(self->bdf));
+	ASSERT_TRUE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
 }
 
 TEST_F(bind, new_id)
@@ -102,14 +94,14 @@ TEST_F(bind, new_id)
 	ASSERT_EQ(0, vfio_sysfs_write(DRIVER "/new_id", self->ids));
 	ASSERT_EQ(-EEXIST, vfio_sysfs_write(DRIVER "/new_id", self->ids));
 	ASSERT_EQ(-EINVAL, vfio_sysfs_write(DRIVER "/new_id", "zzzz"));
-	ASSERT_TRUE(is_bound(self->bdf));
+	ASSERT_TRUE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
 	ASSERT_EQ(0, vfio_dev_open(&d, self->bdf, VFIO_TYPE1v2_IOMMU));
 	vfio_dev_close(&d);
 
 	ASSERT_EQ(0, vfio_sysfs_write(DRIVER "/remove_id", self->ids));
 	ASSERT_EQ(-ENODEV, vfio_sysfs_write(DRIVER "/remove_id", self->ids));
 	/* What is bound stays bound. */
-	ASSERT_TRUE(is_bound(self->bdf));
+	ASSERT_TRUE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
 	ASSERT_EQ(0, vfio_pci_unbind(self->bdf));
 	ASSERT_EQ(-ENODEV, bind_directly(self->bdf));
 }
@@ -199,7 +191,7 @@ TEST_F_TIMEOUT(bind, unbind_while_open, 60)
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_TRUE(WIFEXITED(status));
 	ASSERT_EQ(0, WEXITSTATUS(status));
-	ASSERT_FALSE(is_bound(self->bdf));
+	ASSERT_FALSE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
 	ASSERT_FALSE(has_group_node(self->bdf));
 	vfio_dev_close(&d);
 	close(fd);
@@ -245,7 +237,7 @@ TEST_F_TIMEOUT(bind, unbind_while_mapped, 60)
 	ASSERT_EQ(0, munmap(p, 4096));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_EQ(0, status);
-	ASSERT_FALSE(is_bound(self->bdf));
+	ASSERT_FALSE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
 }
 
 /* The module cannot go while a device is open, and takes ids when it comes. */
@@ -262,11 +254,11 @@ TEST_F_TIMEOUT(bind, module_ids, 60)
 	vfio_dev_close(&d);
 	ASSERT_EQ(0, vfio_pci_override(self->bdf, ""));
 	ASSERT_EQ(0, vfio_module_remove("vfio_pci"));
-	ASSERT_FALSE(is_bound(self->bdf));
+	ASSERT_FALSE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
 
 	snprintf(arg, sizeof(arg), "ids=ffff:ffff,%.9s", variant->id);
 	ASSERT_EQ(0, vfio_run(load));
-	ASSERT_TRUE(is_bound(self->bdf));
+	ASSERT_TRUE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
 	ASSERT_EQ(0, vfio_dev_open(&d, self->bdf, VFIO_TYPE1v2_IOMMU));
 	vfio_dev_close(&d);
 
@@ -274,11 +266,11 @@ TEST_F_TIMEOUT(bind, module_ids, 60)
 	ASSERT_EQ(0, vfio_module_remove("vfio_pci"));
 	snprintf(arg, sizeof(arg), "ids=nonsense,,%.9s", variant->id);
 	ASSERT_EQ(0, vfio_run(load));
-	ASSERT_TRUE(is_bound(self->bdf));
+	ASSERT_TRUE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
 
 	ASSERT_EQ(0, vfio_module_remove("vfio_pci"));
 	ASSERT_EQ(0, vfio_modprobe("vfio-pci"));
-	ASSERT_FALSE(is_bound(self->bdf));
+	ASSERT_FALSE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
 }
 
 TEST_HARNESS_MAIN

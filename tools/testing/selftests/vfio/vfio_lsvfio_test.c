@@ -187,7 +187,8 @@ TEST_F(lsvfio, wrong_arguments)
 /* Without the right to look it still says what sysfs says. */
 TEST_F(lsvfio, unprivileged)
 {
-	char copy[] = "/tmp/lsvfio.XXXXXX", want[128], command[PATH_MAX + 64];
+	char copy[] = "/tmp/lsvfio.XXXXXX", want[128];
+	const char *const cp[] = { "cp", self->program, copy, NULL };
 	int status, fd = mkstemp(copy);
 	pid_t child;
 
@@ -195,8 +196,7 @@ TEST_F(lsvfio, unprivileged)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, fchmod(fd, 0755));
 	close(fd);
-	snprintf(command, sizeof(command), "cat %s >%s", self->program, copy);
-	ASSERT_EQ(0, system(command));
+	ASSERT_EQ(0, vfio_run(cp));
 	child = fork();
 	ASSERT_LE(0, child);
 	if (!child) {

@@ -58,7 +58,7 @@ int vfio_dmabuf_export(const struct vfio_dev *d, uint32_t bar, uint64_t offset,
 /* -ENOPKG where there is no module, -ENXIO where there is no device. */
 int importer_bind(char *bdf, unsigned int nth)
 {
-	char driver[64], id[32];
+	char id[32];
 	int ret;
 
 	snprintf(id, sizeof(id), "%s#%u", VFIO_EDU, nth);
@@ -67,9 +67,6 @@ int importer_bind(char *bdf, unsigned int nth)
 		return -ENXIO;
 	if (vfio_modprobe(TEST_DMABUF_DRIVER))
 		return -ENOPKG;
-	if (!vfio_pci_driver(bdf, driver, sizeof(driver)) &&
-	    !strcmp(driver, TEST_DMABUF_DRIVER))
-		return 0;
 	return vfio_pci_bind_to(bdf, TEST_DMABUF_DRIVER);
 }
 

@@ -10,14 +10,6 @@
 /* Long enough for a UUID and what introduces it, too. */
 #define NAME_LEN (VFIO_BDF_LEN + 128)
 
-bool vfio_pci_is_bound(const char *bdf, const char *driver)
-{
-	char name[64];
-
-	return !vfio_pci_driver(bdf, name, sizeof(name)) &&
-	       !strcmp(name, driver);
-}
-
 /* An NVMe controller that can have two VFs; -ENXIO when none is here. */
 int vfio_sriov_find(char *bdf)
 {

@@ -216,6 +216,14 @@ int vfio_pci_driver(const char *bdf, char *name, size_t len)
 	return vfio_pci_link(bdf, "driver", name, len);
 }
 
+bool vfio_pci_is_bound(const char *bdf, const char *driver)
+{
+	char name[NAME_MAX];
+
+	return !vfio_pci_driver(bdf, name, sizeof(name)) &&
+	       !strcmp(name, driver);
+}
+
 /* All devices of the group that @bdf is in, itself included. */
 int vfio_pci_group_peers(const char *bdf, char peers[][VFIO_BDF_LEN], int max)
 {
@@ -254,24 +262,17 @@ int vfio_pci_unbind(const char *bdf)
 	return ret == -ENOENT ? 0 : ret;
 }
 
-static bool has_driver(const char *bdf, const char *driver)
-{
-	char name[NAME_MAX];
-
-	return !vfio_pci_driver(bdf, name, sizeof(name)) && !strcmp(name, driver);
-}
-
 /* Take the device from whatever has it and give it to @driver. */
 int vfio_pci_bind_to(const char *bdf, const char *driver)
 {
 	char path[PATH_MAX];
 	int ret;
 
-	if (has_driver(bdf, driver)) {
+	if (vfio_pci_is_bound(bdf, driver)) {
 		/* The link is there before the probe has ended: wait for the end. */
 		snprintf(path, sizeof(path), PCI_DRIVERS "/%s/bind", driver);
 		vfio_sysfs_write(path, bdf);
-		if (has_driver(bdf, driver))
+		if (vfio_pci_is_bound(bdf, driver))
 			return 0;
 	}
 	ret = vfio_pci_override(bdf, driver);
@@ -281,7 +282,7 @@ int vfio_pci_bind_to(const char *bdf, const char *driver)
 		ret = vfio_sysfs_write("/sys/bus/pci/drivers_probe", bdf);
 	if (ret)
 		return ret;
-	return has_driver(bdf, driver) ? 0 : -ENODEV;
+	return vfio_pci_is_bound(bdf, driver) ? 0 : -ENODEV;
 }
 
 int vfio_pci_bind(const char *bdf)

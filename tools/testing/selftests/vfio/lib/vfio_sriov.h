@@ -20,8 +20,6 @@ int vfio_sriov_set(const char *pf, int n);
 int vfio_sriov_get(const char *pf);
 int vfio_sriov_make(const char *pf, char vf[][VFIO_BDF_LEN]);
 
-bool vfio_pci_is_bound(const char *bdf, const char *driver);
-
 /*
  * A token is a UUID as text, or NULL for none. The group has its container;
  * who gets a file of the device closes it.

@@ -64,6 +64,7 @@ int vfio_debugfs_need(const char *path);
 int vfio_pci_group(const char *bdf);
 int vfio_pci_link(const char *bdf, const char *attr, char *name, size_t len);
 int vfio_pci_driver(const char *bdf, char *name, size_t len);
+bool vfio_pci_is_bound(const char *bdf, const char *driver);
 int vfio_pci_group_peers(const char *bdf, char peers[][VFIO_BDF_LEN],
 			 int max);
 int vfio_pci_override(const char *bdf, const char *driver);
