@@ -69,6 +69,8 @@ TEST_F(bind, driver_override)
 	ASSERT_EQ(0, vfio_sysfs_write("/sys/bus/pci/drivers_probe",
 				      self->bdf));
 	ASSERT_FALSE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
+	/* The driver that is made for it may have taken it. */
+	ASSERT_EQ(0, vfio_pci_unbind(self->bdf));
 	ASSERT_EQ(-ENODEV, bind_directly(self->bdf));
 
 	ASSERT_EQ(0, vfio_pci_override(self->bdf, "vfio-pci"));
