@@ -422,7 +422,7 @@ FUZZ_RUN(fuzz_stream)
 FUZZ_RUN(fuzz_edu_dma)
 {
 	struct vfio_dev d = device(t, v[0]);
-	uint64_t len = v[2] & 0xfff;
+	uint64_t len = (v[2] & 0xfff) ?: 0xfff;
 
 	if (!fuzz_device_is_edu(name_of(t, v[0])))
 		return -EPERM;
