@@ -438,11 +438,12 @@ FUZZ_RUN(fuzz_sysfs)
 		{ "power/control", "on" },
 	};
 	unsigned int i = v[1] % ARRAY_SIZE(what);
+	unsigned int name = v[0];
 
-	if (fuzz_device_group(v[0]) < 0)
+	if (fuzz_device_group(name) < 0)
 		return -ENXIO;
-	t->s->awake[v[0]] |= i == 2;
-	return vfio_pci_attr_write(fuzz_device_name(v[0]), what[i][0],
+	t->s->awake[name] |= i == 2;
+	return vfio_pci_attr_write(fuzz_device_name(name), what[i][0],
 				   what[i][1]);
 }
 
