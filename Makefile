@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # The project's commands. `make` alone tells them.
 .DEFAULT_GOAL := help
+# Each command uses all CPUs, whatever -j says.
+.NOTPARALLEL:
+unexport MAKEFLAGS
 .PHONY: help setup modules intree selftests test-modules debug run test quick compare bench clients \
 	coverage fuzz soak check check-series check-style check-variants check-configs series deb check-deb dkms clean
 
