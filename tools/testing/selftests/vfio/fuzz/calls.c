@@ -193,7 +193,7 @@ FUZZ_RUN(fuzz_any)
 	if (v[0] >= FUZZ_FILES || request == VFIO_DEVICE_IOEVENTFD)
 		return -EINVAL;
 	return vfio_ioctl(fuzz_file(t, v[0], v[1]), request,
-			  fuzz_memory(t, v[3], false));
+			  fuzz_memory(t, v[3], 4096));
 }
 
 /* The kernel writes the register whenever the eventfd is signalled. */
@@ -215,7 +215,7 @@ static int64_t read_region(struct fuzz_thread *t, uint64_t file, uint64_t pos,
 FUZZ_RUN(fuzz_read)
 {
 	return read_region(t, v[0], position(v[1], v[2]), v[3],
-			   fuzz_memory(t, v[4], false));
+			   fuzz_memory(t, v[4], v[3]));
 }
 
 FUZZ_RUN(fuzz_write)
@@ -225,7 +225,7 @@ FUZZ_RUN(fuzz_write)
 	if (!fuzz_device_may_write(name_of(t, v[0]), pos, v[3]))
 		return -EPERM;
 	return vfio_pwrite(fuzz_file(t, FUZZ_DEVICE, v[0]),
-			   fuzz_memory(t, v[4], false), v[3], pos);
+			   fuzz_memory(t, v[4], v[3]), v[3], pos);
 }
 
 FUZZ_RUN(fuzz_config_read)
@@ -411,7 +411,7 @@ FUZZ_RUN(fuzz_mig_state)
 FUZZ_RUN(fuzz_stream)
 {
 	int file = v[0] < FUZZ_SLOTS ? t->s->files[FUZZ_OTHER][v[0]] : -1;
-	void *buf = fuzz_memory(t, v[2], false);
+	void *buf = fuzz_memory(t, v[2], v[1]);
 	ssize_t n;
 
 	n = v[3] & 1 ? write(file, buf, v[1]) : read(file, buf, v[1]);

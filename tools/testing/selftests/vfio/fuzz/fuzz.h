@@ -185,7 +185,7 @@ void fuzz_seed(uint64_t seed);
 uint64_t fuzz_interesting(void);
 uint64_t fuzz_value_random(const struct fuzz_arg *arg);
 int fuzz_file(struct fuzz_thread *t, unsigned int kind, uint64_t v);
-void *fuzz_memory(struct fuzz_thread *t, uint64_t v, bool any);
+void *fuzz_memory(struct fuzz_thread *t, uint64_t v, uint64_t len);
 int64_t fuzz_ioctl(struct fuzz_thread *t, const struct fuzz_op *op,
 		   const uint64_t *v);
 

@@ -150,10 +150,10 @@ int fuzz_file(struct fuzz_thread *t, unsigned int kind, uint64_t v)
 }
 
 /*
- * Memory to read, to write, to have DMA to; @any: also that of devices which is
- * better left as it is.
+ * Memory of which @len bytes are going to be read or written, that of devices only
+ * if it may be and without what is behind it; 0: to have DMA to.
  */
-void *fuzz_memory(struct fuzz_thread *t, uint64_t v, bool any)
+void *fuzz_memory(struct fuzz_thread *t, uint64_t v, uint64_t len)
 {
 	struct fuzz_state *s = t->s;
 
@@ -175,7 +175,7 @@ void *fuzz_memory(struct fuzz_thread *t, uint64_t v, bool any)
 	case 7:
 		return s->memory + FUZZ_MEMORY_SIZE;
 	case 8 ... 11:
-		if (any || s->maps[v - 8].safe)
+		if (!len || (s->maps[v - 8].safe && len <= s->maps[v - 8].len))
 			return s->maps[v - 8].p;
 		return s->memory + PAGE;
 	case 12 ... 15:
@@ -196,7 +196,7 @@ static uint64_t resolve(struct fuzz_thread *t, const struct fuzz_arg *arg,
 	case FUZZ_FEATURE:
 		return arg->of | (v & ~7ull) | (v & 7) << 16;
 	case FUZZ_MEMORY:
-		return (uintptr_t)fuzz_memory(t, v, true);
+		return (uintptr_t)fuzz_memory(t, v, 0);
 	case FUZZ_ARGSZ:
 		return v ?: size;
 	case FUZZ_COUNT:
@@ -252,7 +252,7 @@ static void *place(struct fuzz_thread *t, uint64_t where, size_t len)
 	case 4:
 		return t->readonly + PAGE - len;
 	case 5:
-		return fuzz_memory(t, 8, false);
+		return fuzz_memory(t, 8, len);
 	case 6:
 		return end - len - 1;
 	}
