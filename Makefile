@@ -4,7 +4,7 @@
 # Each command uses all CPUs, whatever -j says.
 .NOTPARALLEL:
 unexport MAKEFLAGS
-.PHONY: help setup modules intree selftests test-modules debug run test quick compare bench clients \
+.PHONY: help setup source modules intree selftests test-modules debug run test quick compare bench clients \
 	coverage fuzz soak check check-series check-style check-variants check-configs series deb check-deb dkms clean
 
 help:
@@ -43,19 +43,22 @@ help:
 setup:
 	@lab/setup
 
+source:
+	@lab/setup source
+
 modules: setup
 	@lab/build-modules
 
-intree: setup
+intree: source
 	@lab/build-intree
 
-selftests: setup
+selftests: source
 	@lab/build-selftests
 
-test-modules: modules
+test-modules: source modules
 	@lab/build-test-modules
 
-debug: setup
+debug: source
 	@lab/build-debug
 
 build/demo: lab/demo.c include/uapi/linux/vfio.h | setup
@@ -85,7 +88,7 @@ CYCLES := 5000
 soak: modules selftests
 	@lab/soak $(CYCLES)
 
-coverage: setup selftests build/demo
+coverage: source selftests build/demo
 	@lab/build-debug coverage
 	@lab/coverage $(SUITES)
 
@@ -93,19 +96,19 @@ clients: modules
 	@lab/setup clients
 	@lab/clients
 
-check-variants: setup
+check-variants:
 	@lab/setup variants
 	@lab/check-variants
 
-check: setup
+check:
 	@lab/setup check
 	@lab/check
 
-series: setup
+series:
 	@lab/setup series
 	@lab/series
 
-check-series: setup
+check-series:
 	@lab/setup series
 	@lab/series --check
 
@@ -115,7 +118,7 @@ check-configs: selftests debug
 	@lab/build-debug nocontainer
 	@lab/test --part nogroup --part nocontainer
 
-check-style: setup
+check-style: source
 	@lab/check-style
 
 deb:
