@@ -506,35 +506,7 @@ int vfio_set_irqs_validate_and_prepare(struct vfio_irq_set *hdr,
 
 /* ---- Eventfds that make the kernel act ---- */
 
-/**
- * struct virqfd - an eventfd under watch
- * @opaque: first argument of @handler and @thread
- * @eventfd: the eventfd
- * @handler: called with interrupts off when the eventfd is signalled; not 0
- *	has @thread called, too
- * @thread: called from a workqueue; optional
- * @data: second argument of @handler and @thread
- * @inject: runs @thread
- * @wait: entry in the eventfd's wait queue
- * @pt: used once, to get into that queue
- * @shutdown: takes it down when the eventfd is closed
- * @flush_inject: waits for @inject
- * @pvirqfd: where the owner keeps the pointer to this; NULL once it is being
- *	taken down
- */
-struct virqfd {
-	void			*opaque;
-	struct eventfd_ctx	*eventfd;
-	int			(*handler)(void *opaque, void *data);
-	void			(*thread)(void *opaque, void *data);
-	void			*data;
-	struct work_struct	inject;
-	wait_queue_entry_t	wait;
-	poll_table		pt;
-	struct work_struct	shutdown;
-	struct work_struct	flush_inject;
-	struct virqfd		**pvirqfd;
-};
+struct virqfd;
 
 int vfio_virqfd_enable(void *opaque, int (*handler)(void *opaque, void *data),
 		       void (*thread)(void *opaque, void *data), void *data,

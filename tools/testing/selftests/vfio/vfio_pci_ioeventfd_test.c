@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* ioeventfds: writes to a BAR that the kernel makes when told by an eventfd. */
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vfio_pci_irq.h"
@@ -211,6 +215,56 @@ TEST_F(edu, limit)
 	ASSERT_EQ(0, vfio_eventfd_signal(self->efd));
 }
 
+/* Closes what it is given. */
+struct closer {
+	atomic_int fd;		/* -1: the last one is closed */
+	atomic_bool stop;
+};
+
+static void *close_eventfds(void *arg)
+{
+	struct closer *c = arg;
+	int fd;
+
+	while (!c->stop) {
+		fd = c->fd;
+		if (fd < 0)
+			continue;
+		close(fd);
+		c->fd = -1;
+	}
+	return NULL;
+}
+
+/* An eventfd is closed while its ioeventfd writes, and is undone. */
+TEST_F(edu, closed_and_undone)
+{
+	uint64_t live = region_offset(&self->d, 0) + EDU_LIVE;
+	uint32_t flags = VFIO_DEVICE_IOEVENTFD_32;
+	uint64_t end = vfio_now_ms() + 1500;
+	struct closer c = { .fd = -1 };
+	pthread_t thread;
+	int i, fd;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, close_eventfds, &c));
+	for (i = 0; vfio_now_ms() < end; i++) {
+		fd = vfio_eventfd();
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, ioeventfd(&self->d, flags, live, i, fd));
+		ASSERT_EQ(0, vfio_eventfd_signal(fd));
+		c.fd = fd;
+		if (i % 4)
+			sched_yield();
+		ASSERT_EQ(0, ioeventfd(&self->d, flags, live, i, -1));
+		while (c.fd >= 0)
+			;
+	}
+	c.stop = true;
+	pthread_join(thread, NULL);
+	ASSERT_EQ(0, reg_write(&self->d, 0, EDU_LIVE, 5));
+	EXPECT_EQ(~5u, reg_read(&self->d, 0, EDU_LIVE));
+}
+
 TEST(widths)
 {
 	static const uint32_t widths[] = { 1, 2, 4, 8 };
@@ -276,6 +330,140 @@ TEST(table_and_ports)
 	EXPECT_TRUE(reads_soon(&d, 2, 0, 0x8));
 	close(efd);
 	vfio_dev_close(&d);
+}
+
+/*
+ * Two users who have nothing to do with each other. One of them resets its
+ * device again and again, which takes 100 ms, and rings its doorbells meanwhile.
+ */
+#define ROUNDS		21
+#define NOTICED_MS	25
+
+FIXTURE(neighbour) {
+	struct vfio_dev resets;
+	struct vfio_dev d;
+	int efd;
+	int unmask;
+	atomic_bool stop;
+	pthread_t reset_thread;
+};
+
+FIXTURE_SETUP(neighbour)
+{
+	cpu_set_t one;
+
+	/* A workqueue that has a queue for each CPU has one for both users. */
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+
+	VFIO_DEV_OPEN_OR_SKIP(&self->resets, NVME, VFIO_TYPE1v2_IOMMU);
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, EDU, VFIO_TYPE1v2_IOMMU);
+	ASSERT_EQ(0, vfio_cfg_command(&self->resets, PCI_COMMAND_MEMORY,
+				      0));
+	ASSERT_EQ(0, vfio_cfg_command(&self->d, PCI_COMMAND_MEMORY |
+				      PCI_COMMAND_MASTER,
+				      PCI_COMMAND_INTX_DISABLE));
+	self->efd = vfio_eventfd();
+	self->unmask = vfio_eventfd();
+	ASSERT_LE(0, self->efd);
+	ASSERT_LE(0, self->unmask);
+	ASSERT_EQ(0, edu_ack(&self->d));
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, INTX, 0, self->efd));
+}
+
+FIXTURE_TEARDOWN(neighbour)
+{
+	vfio_dev_close(&self->resets);
+	vfio_dev_close(&self->d);
+	close(self->efd);
+	close(self->unmask);
+}
+
+#define NEIGHBOUR FIXTURE_DATA(neighbour)
+
+static void *reset_again_and_again(void *arg)
+{
+	NEIGHBOUR *self = arg;
+
+	while (!self->stop)
+		if (vfio_ioctl(self->resets.device, VFIO_DEVICE_RESET, NULL))
+			return (void *)1;
+	return NULL;
+}
+
+/* A register of the controller that does nothing while it is off. */
+static uint64_t nvme_aqa(const NEIGHBOUR *self)
+{
+	return region_offset(&self->resets, 0) + 0x24;
+}
+
+/* An ioeventfd that rings and ends, in either way. */
+static void *ring_and_end(void *arg)
+{
+	NEIGHBOUR *self = arg;
+	unsigned int i;
+	int fd;
+
+	for (i = 0; !self->stop; i++) {
+		fd = vfio_eventfd();
+		if (ioeventfd(&self->resets, VFIO_DEVICE_IOEVENTFD_32,
+			      nvme_aqa(self), 0, fd))
+			return (void *)1;
+		vfio_eventfd_signal(fd);
+		if (i % 2)
+			close(fd);
+		if (ioeventfd(&self->resets, VFIO_DEVICE_IOEVENTFD_32,
+			      nvme_aqa(self), 0, -1))
+			return (void *)1;
+		if (!(i % 2))
+			close(fd);
+	}
+	return NULL;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static int median(int *ms)
+{
+	qsort(ms, ROUNDS, sizeof(*ms), compare_times);
+	fprintf(stderr, "# least, median, most: %d %d %d ms\n", ms[0],
+		ms[ROUNDS / 2], ms[ROUNDS - 1]);
+	return ms[ROUNDS / 2];
+}
+
+static int set_unmask(const struct vfio_dev *d, int32_t fd)
+{
+	return vfio_irq_set(d, EVENTFD | UNMASK, INTX, 0, 1, &fd, sizeof(fd));
+}
+
+/* To unbind an eventfd waits for no other device. */
+TEST_F(neighbour, unbinds)
+{
+	int ms[ROUNDS], i;
+	pthread_t ringer;
+	uint64_t start;
+	void *failed;
+
+	ASSERT_EQ(0, pthread_create(&self->reset_thread, NULL,
+				    reset_again_and_again, self));
+	ASSERT_EQ(0, pthread_create(&ringer, NULL, ring_and_end, self));
+	for (i = 0; i < ROUNDS; i++) {
+		usleep(10000);
+		ASSERT_EQ(0, set_unmask(&self->d, self->unmask));
+		start = vfio_now_ms();
+		ASSERT_EQ(0, set_unmask(&self->d, -1));
+		ms[i] = vfio_now_ms() - start;
+	}
+	self->stop = true;
+	pthread_join(self->reset_thread, &failed);
+	EXPECT_EQ(NULL, failed);
+	pthread_join(ringer, &failed);
+	EXPECT_EQ(NULL, failed);
+	EXPECT_GT(NOTICED_MS, median(ms));
 }
 
 TEST_HARNESS_MAIN

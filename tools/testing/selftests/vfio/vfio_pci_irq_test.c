@@ -208,6 +208,27 @@ TEST_F(edu, intx_unmask_eventfd)
 	ASSERT_EQ(0, set_unmask_fd(&self->d, self->efd2));
 }
 
+/* Two eventfds in a row are closed, and at once the line is taken down. */
+TEST_F(edu, intx_unmask_closed)
+{
+	uint64_t end = vfio_now_ms() + 1500;
+	int i, fd;
+
+	while (vfio_now_ms() < end) {
+		ASSERT_EQ(0, vfio_irq_eventfd(&self->d, INTX, 0, self->efd));
+		ASSERT_EQ(0, edu_raise(&self->d));
+		for (i = 0; i < 2; i++) {
+			fd = vfio_eventfd();
+			ASSERT_LE(0, fd);
+			ASSERT_EQ(0, set_unmask_fd(&self->d, fd));
+			ASSERT_EQ(0, vfio_eventfd_signal(fd));
+			close(fd);
+		}
+		ASSERT_EQ(0, vfio_irq_disable(&self->d, INTX));
+		ASSERT_EQ(0, edu_ack(&self->d));
+	}
+}
+
 TEST_F(edu, intx_disable_bit)
 {
 	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, INTX, 0, self->efd));
