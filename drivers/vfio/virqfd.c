@@ -35,8 +35,7 @@
  * struct virqfd - an eventfd under watch
  * @opaque: first argument of @handler and @thread
  * @eventfd: the eventfd
- * @handler: called with interrupts off when the eventfd is signalled; not 0
- *	has @thread called, too
+ * @handler: called when the eventfd is signalled; not 0 has @thread called, too
  * @thread: called from the workqueue; optional
  * @data: second argument of @handler and @thread
  * @inject: runs @thread
@@ -190,8 +189,9 @@ static void virqfd_queue(struct file *file, wait_queue_head_t *head,
 /**
  * vfio_virqfd_enable() - call a driver when an eventfd is signalled
  * @opaque: first argument of the callbacks
- * @handler: called on each signal in atomic context, interrupts off; may be
- *	NULL. If it returns 0 the signal is dealt with and @thread is not called
+ * @handler: called on each signal, which may be in atomic context with interrupts
+ *	off; may be NULL. If it returns 0 the signal is dealt with and @thread is
+ *	not called
  * @thread: called in process context; several signals may become one call. It
  *	must not wait for a device: others need its workqueue. May be NULL
  * @data: second argument of the callbacks

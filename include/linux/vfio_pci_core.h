@@ -34,6 +34,7 @@ struct vfio_pci_alias;
 struct vfio_pci_bar_parts;
 struct vfio_pci_clean;
 struct vfio_pci_core_device;
+struct vfio_pci_ioeventfd_worker;
 struct vfio_pci_region;
 struct vfio_pci_vf_token;
 
@@ -182,6 +183,7 @@ struct vfio_pci_gate_closer {
  * @clean: the function after its last close, see clean.c
  * @touches: bits that say what may have changed it since
  * @sealed: bits of COMMAND that are off until the next open
+ * @ioeventfd_worker: see ioeventfd.c; made under @ioeventfds_lock
  */
 struct vfio_pci_core_device {
 	struct vfio_device		vdev;
@@ -259,6 +261,7 @@ struct vfio_pci_core_device {
 	struct vfio_pci_clean		*clean;
 	unsigned long			touches;
 	u16				sealed;
+	struct vfio_pci_ioeventfd_worker *ioeventfd_worker;
 };
 
 /**

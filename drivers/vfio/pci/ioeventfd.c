@@ -4,12 +4,14 @@
  * signalled, for a hypervisor whose guest rings a doorbell.
  *
  * The eventfd wakes us in atomic context. If memory_lock can be had without
- * waiting the write is made there and then, else by the virqfd's worker. With
- * the gate closed the write goes nowhere, as it would in hardware.
+ * waiting the write is made there and then, else by a work that waits for the
+ * lock. All ioeventfds of a device have one work together: a device that is being
+ * reset keeps one worker busy, however many it has and whoever rings. With the
+ * gate closed the write goes nowhere, as it would in hardware.
  *
  * ioeventfds_lock covers the list. An entry is freed after its virqfd was
- * disabled, which waits for the worker; the BAR stays mapped until the last
- * close, after the list is empty.
+ * disabled, so that it is not rung any more, and the work was flushed; the BAR
+ * stays mapped until the last close, after the list is empty.
  */
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/list.h>
@@ -17,16 +19,33 @@
 #include <linux/nospec.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
 
 #include "vfio_pci_priv.h"
 
-/* Each is a wait queue entry, a work item and memory on a user's behalf. */
+/* Each is a wait queue entry and memory on a user's behalf. */
 #define VFIO_PCI_IOEVENTFDS_MAX	1000
+
+/**
+ * struct vfio_pci_ioeventfd_worker - makes the writes that have to wait
+ * @vdev: the device
+ * @work: makes them
+ * @lock: covers the next
+ * @rung: struct vfio_pci_ioeventfd, in the order in which they were rung
+ */
+struct vfio_pci_ioeventfd_worker {
+	struct vfio_pci_core_device *vdev;
+	struct work_struct work;
+	spinlock_t lock;	/* rung */
+	struct list_head rung;
+};
 
 /**
  * struct vfio_pci_ioeventfd - one such write
  * @vdev: the device
  * @next: in the device's ioeventfds_list
+ * @rung: in its worker's list, or empty
  * @virqfd: the eventfd's hold on us
  * @bar: which BAR
  * @count: width in bytes
@@ -37,6 +56,7 @@
 struct vfio_pci_ioeventfd {
 	struct vfio_pci_core_device *vdev;
 	struct list_head next;
+	struct list_head rung;
 	struct virqfd *virqfd;
 	unsigned int bar;
 	int count;
@@ -87,34 +107,87 @@ static void vfio_pci_ioeventfd_write(struct vfio_pci_ioeventfd *io)
 	}
 }
 
-/* Returns 1 where the worker has to do it. */
+/* The eventfd was signalled. */
 static int vfio_pci_ioeventfd_handler(void *opaque, void *unused)
 {
+	struct vfio_pci_ioeventfd_worker *worker;
 	struct vfio_pci_ioeventfd *io = opaque;
+	unsigned long flags;
 
-	if (io->gated && !down_read_trylock(&io->vdev->memory_lock))
-		return 1;
+	if (!io->gated || down_read_trylock(&io->vdev->memory_lock)) {
+		vfio_pci_ioeventfd_write(io);
+		if (io->gated)
+			up_read(&io->vdev->memory_lock);
+		return 0;
+	}
 
-	vfio_pci_ioeventfd_write(io);
-	if (io->gated)
-		up_read(&io->vdev->memory_lock);
+	/* If it is to be written already, that comes after this. */
+	worker = io->vdev->ioeventfd_worker;
+	spin_lock_irqsave(&worker->lock, flags);
+	if (list_empty(&io->rung))
+		list_add_tail(&io->rung, &worker->rung);
+	spin_unlock_irqrestore(&worker->lock, flags);
+	queue_work(system_unbound_wq, &worker->work);
 	return 0;
 }
 
-/* Only ever a memory BAR: nothing else makes the handler give up. */
-static void vfio_pci_ioeventfd_thread(void *opaque, void *unused)
+static struct vfio_pci_ioeventfd *
+vfio_pci_ioeventfd_next(struct vfio_pci_ioeventfd_worker *worker,
+			struct list_head *rung)
 {
-	struct vfio_pci_ioeventfd *io = opaque;
+	struct vfio_pci_ioeventfd *io;
 
-	down_read(&io->vdev->memory_lock);
-	vfio_pci_ioeventfd_write(io);
-	up_read(&io->vdev->memory_lock);
+	spin_lock_irq(&worker->lock);
+	io = list_first_entry_or_null(rung, struct vfio_pci_ioeventfd, rung);
+	if (io)
+		list_del_init(&io->rung);
+	spin_unlock_irq(&worker->lock);
+	return io;
+}
+
+/* What is rung meanwhile has it run again, behind who waits to close the gate. */
+static void vfio_pci_ioeventfd_work(struct work_struct *work)
+{
+	struct vfio_pci_ioeventfd_worker *worker =
+		container_of(work, struct vfio_pci_ioeventfd_worker, work);
+	struct vfio_pci_ioeventfd *io;
+	LIST_HEAD(rung);
+
+	down_read(&worker->vdev->memory_lock);
+	spin_lock_irq(&worker->lock);
+	list_splice_init(&worker->rung, &rung);
+	spin_unlock_irq(&worker->lock);
+	while ((io = vfio_pci_ioeventfd_next(worker, &rung)))
+		vfio_pci_ioeventfd_write(io);
+	up_read(&worker->vdev->memory_lock);
+}
+
+/* The device has one from its first ioeventfd until its last close. */
+static int vfio_pci_ioeventfd_worker_make(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_ioeventfd_worker *worker;
+
+	lockdep_assert_held(&vdev->ioeventfds_lock);
+	if (vdev->ioeventfd_worker)
+		return 0;
+
+	worker = kzalloc(sizeof(*worker), GFP_KERNEL_ACCOUNT);
+	if (!worker)
+		return -ENOMEM;
+
+	worker->vdev = vdev;
+	INIT_WORK(&worker->work, vfio_pci_ioeventfd_work);
+	spin_lock_init(&worker->lock);
+	INIT_LIST_HEAD(&worker->rung);
+	vdev->ioeventfd_worker = worker;
+	return 0;
 }
 
 static void vfio_pci_ioeventfd_free(struct vfio_pci_core_device *vdev,
 				    struct vfio_pci_ioeventfd *io)
 {
 	vfio_virqfd_disable(&io->virqfd);
+	flush_work(&vdev->ioeventfd_worker->work);
 	list_del(&io->next);
 	vdev->ioeventfds_nr--;
 	kfree(io);
@@ -150,6 +223,8 @@ static int vfio_pci_ioeventfd_add(struct vfio_pci_core_device *vdev,
 	}
 
 	ret = vfio_pci_bar_setup(vdev, bar);
+	if (!ret)
+		ret = vfio_pci_ioeventfd_worker_make(vdev);
 	if (ret)
 		return ret;
 
@@ -157,6 +232,7 @@ static int vfio_pci_ioeventfd_add(struct vfio_pci_core_device *vdev,
 	if (!io)
 		return -ENOMEM;
 
+	INIT_LIST_HEAD(&io->rung);
 	io->vdev = vdev;
 	io->data = data;
 	io->pos = pos;
@@ -164,9 +240,8 @@ static int vfio_pci_ioeventfd_add(struct vfio_pci_core_device *vdev,
 	io->count = count;
 	io->gated = pci_resource_flags(vdev->pdev, bar) & IORESOURCE_MEM;
 
-	ret = vfio_virqfd_enable(io, vfio_pci_ioeventfd_handler,
-				 vfio_pci_ioeventfd_thread, NULL, &io->virqfd,
-				 fd);
+	ret = vfio_virqfd_enable(io, vfio_pci_ioeventfd_handler, NULL, NULL,
+				 &io->virqfd, fd);
 	if (ret) {
 		kfree(io);
 		return ret;
@@ -242,5 +317,7 @@ void vfio_pci_ioeventfds_release(struct vfio_pci_core_device *vdev)
 	mutex_lock(&vdev->ioeventfds_lock);
 	list_for_each_entry_safe(io, next, &vdev->ioeventfds_list, next)
 		vfio_pci_ioeventfd_free(vdev, io);
+	kfree(vdev->ioeventfd_worker);
+	vdev->ioeventfd_worker = NULL;
 	mutex_unlock(&vdev->ioeventfds_lock);
 }
