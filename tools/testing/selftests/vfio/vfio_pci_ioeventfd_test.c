@@ -9,6 +9,14 @@
 #include "vfio_pci_irq.h"
 
 #define IOEVENTFDS_MAX	1000
+#define PAGE		4096
+
+/* Device memory takes an unaligned access on few machines. */
+#ifdef __x86_64__
+#define UNALIGNED	0
+#else
+#define UNALIGNED	(-EINVAL)
+#endif
 
 static int ioeventfd(const struct vfio_dev *d, uint32_t flags,
 		     uint64_t offset, uint64_t data, int fd)
@@ -76,7 +84,9 @@ TEST_F(edu, write)
 {
 	uint64_t live = region_offset(&self->d, 0) + EDU_LIVE;
 	uint32_t flags = VFIO_DEVICE_IOEVENTFD_32;
+	int klog = vfio_klog_open();
 
+	ASSERT_LE(0, klog);
 	ASSERT_EQ(0, reg_write(&self->d, 0, EDU_LIVE, 0));
 	ASSERT_EQ(0, ioeventfd(&self->d, flags, live, 0x1234567, self->efd));
 	EXPECT_EQ(~0u, reg_read(&self->d, 0, EDU_LIVE));
@@ -100,6 +110,9 @@ TEST_F(edu, write)
 	usleep(NEVER_MS * 1000);
 	ASSERT_EQ(0, vfio_cfg_command(&self->d, PCI_COMMAND_MEMORY, 0));
 	EXPECT_EQ(~0x1234567u, reg_read(&self->d, 0, EDU_LIVE));
+	/* A guest may do that as often as it likes; nobody is told. */
+	EXPECT_EQ(0, vfio_klog_count(klog, self->d.bdf));
+	close(klog);
 
 	/* Undone, the eventfd is an ordinary one again. */
 	ASSERT_EQ(0, ioeventfd(&self->d, flags, live, 0x55, -1));
@@ -169,6 +182,21 @@ TEST_F(edu, bad_arguments)
 		{ VFIO_DEVICE_IOEVENTFD_32, bar, self->d.device, -EINVAL },
 		{ VFIO_DEVICE_IOEVENTFD_32, end - 4, self->efd, 0 },
 		{ VFIO_DEVICE_IOEVENTFD_8, end - 1, self->efd, 0 },
+		/* From one page to the next. */
+		{ VFIO_DEVICE_IOEVENTFD_16, bar + PAGE - 1, self->efd,
+		  -EINVAL },
+		{ VFIO_DEVICE_IOEVENTFD_32, bar + PAGE - 1, self->efd,
+		  -EINVAL },
+		{ VFIO_DEVICE_IOEVENTFD_32, bar + PAGE - 2, self->efd,
+		  -EINVAL },
+		{ VFIO_DEVICE_IOEVENTFD_64, bar + PAGE - 4, self->efd,
+		  -EINVAL },
+		{ VFIO_DEVICE_IOEVENTFD_64, bar + PAGE - 4, -1, -EINVAL },
+		{ VFIO_DEVICE_IOEVENTFD_32, bar + PAGE - 4, self->efd, 0 },
+		{ VFIO_DEVICE_IOEVENTFD_16, bar + 1, self->efd, UNALIGNED },
+		{ VFIO_DEVICE_IOEVENTFD_32, bar + 2, self->efd, UNALIGNED },
+		{ VFIO_DEVICE_IOEVENTFD_64, bar + PAGE - 12, self->efd,
+		  UNALIGNED },
 	};
 	unsigned int i;
 

@@ -585,6 +585,51 @@ TEST_F(alias, other_uses)
 	EXPECT_EQ(-ENODEV, vfio_dmabuf_export(&self->d, index, 0, PAGE));
 }
 
+static int ioeventfd(const SELF *self, uint32_t width, uint64_t pos, int fd)
+{
+	struct vfio_device_ioeventfd io = {
+		.argsz = sizeof(io),
+		/* The width's flag is its size in bytes. */
+		.flags = width,
+		.offset = self->bar.offset + pos,
+		.data = 0x8877665544332211,
+		.fd = fd,
+	};
+
+	return vfio_ioctl(self->d.device, VFIO_DEVICE_IOEVENTFD, &io);
+}
+
+/*
+ * An ioeventfd writes to one memory type, whichever was there first. Behind the
+ * end of an alias the kernel may have something else mapped.
+ */
+TEST_F(alias, ioeventfd_at_its_edge)
+{
+	int fd = vfio_eventfd();
+	uint64_t value;
+
+	EXPECT_EQ(-EINVAL, ioeventfd(self, 8, PAGE - 4, fd));
+	EXPECT_EQ(-EINVAL, ioeventfd(self, 4, PAGE - 2, fd));
+	ASSERT_EQ(0, ioeventfd(self, 8, PAGE - 8, fd));
+	ASSERT_LE(0, vfio_alias(&self->d, BAR, 0, PAGE));
+	EXPECT_EQ(-EINVAL, ioeventfd(self, 8, PAGE - 4, fd));
+	EXPECT_EQ(-EINVAL, ioeventfd(self, 4, PAGE - 2, fd));
+	EXPECT_EQ(-EINVAL, ioeventfd(self, 2, PAGE - 1, fd));
+	EXPECT_EQ(-EINVAL, ioeventfd(self, 8, PMD - 1, fd));
+	ASSERT_EQ(0, ioeventfd(self, 4, PAGE, fd));
+
+	memset(self->plain + PAGE - 16, 0, 32);
+	ASSERT_EQ(0, vfio_eventfd_signal(fd));
+	usleep(50000);
+	value = *(volatile uint64_t *)(self->plain + PAGE - 16);
+	EXPECT_EQ(0, value);
+	value = *(volatile uint64_t *)(self->plain + PAGE - 8);
+	EXPECT_EQ(0x8877665544332211, value);
+	value = *(volatile uint64_t *)(self->plain + PAGE);
+	EXPECT_EQ(0x44332211, value);
+	close(fd);
+}
+
 /* Another device's DMA to a BAR that was mapped by way of an alias. */
 TEST(peer_dma)
 {
