@@ -77,6 +77,11 @@ FIXTURE_SETUP(route)
 	vfio_module_remove(TEST_DMABUF_DRIVER);
 	if (vfio_run(load))
 		SKIP(_exit(KSFT_SKIP), "no module %s", TEST_DMABUF_DRIVER);
+	ret = importer_bind(self->edu, 0);
+	if (ret == -ENODEV && !variant->enough)
+		SKIP(_exit(KSFT_SKIP), "no DMA with so few address bits");
+	ASSERT_EQ(0, ret);
+	/* Some IOMMUs know a device only once it has a driver. */
 	if (vfio_pci_attr_read(self->edu, "iommu_group/type", type,
 			       sizeof(type))) {
 		ASSERT_EQ(0, open_unsafe(&self->d));
@@ -85,10 +90,6 @@ FIXTURE_SETUP(route)
 		VFIO_DEV_OPEN_OR_SKIP(&self->d, VFIO_IVSHMEM,
 				      VFIO_TYPE1v2_IOMMU);
 	}
-	ret = importer_bind(self->edu, 0);
-	if (ret == -ENODEV && !variant->enough)
-		SKIP(_exit(KSFT_SKIP), "no DMA with so few address bits");
-	ASSERT_EQ(0, ret);
 	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
 	self->dmabuf = vfio_dmabuf_export(&self->d, BAR, 0, 0x10000);
 	ASSERT_LE(0, self->dmabuf);

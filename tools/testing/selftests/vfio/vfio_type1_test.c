@@ -14,6 +14,7 @@
 #define MiB 0x100000ULL
 #define RW (VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
 #define BITMAP VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP
+#define UNSAFE "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"
 #define DMA_ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 
 FIXTURE(type1)
@@ -187,7 +188,7 @@ TEST_F(type1, ranges_are_limits)
 {
 	const struct vfio_iommu_type1_info_cap_iova_range *cap;
 	struct vfio_iommu_type1_info *info = vfio_iommu_info(self->c);
-	uint64_t start, end;
+	uint64_t start, last = 0;
 	uint32_t i;
 
 	cap = vfio_info_cap(info, info->cap_offset,
@@ -195,21 +196,24 @@ TEST_F(type1, ranges_are_limits)
 	ASSERT_NE(NULL, cap);
 	for (i = 0; i < cap->nr_iovas; i++) {
 		start = cap->iova_ranges[i].start;
-		end = cap->iova_ranges[i].end;
+		last = cap->iova_ranges[i].end + 1 - PAGE;
 		EXPECT_EQ(0, vfio_dma_map(self->c, self->mem, start, PAGE));
-		EXPECT_EQ(0, vfio_dma_map(self->c, self->mem, end + 1 - PAGE,
-					  PAGE));
-		EXPECT_EQ(-EINVAL, vfio_dma_map(self->c, self->mem, end + 1,
-						PAGE));
-		EXPECT_EQ(0, vfio_dma_unmap(self->c, end + 1 - PAGE, PAGE));
-		EXPECT_EQ(-EINVAL, vfio_dma_map(self->c, self->mem,
-						end + 1 - PAGE, 2 * PAGE));
+		EXPECT_EQ(0, vfio_dma_map(self->c, self->mem, last, PAGE));
+		/* Behind the last of all addresses there is nothing to map. */
+		if (last != -PAGE)
+			EXPECT_EQ(-EINVAL, vfio_dma_map(self->c, self->mem,
+							last + PAGE, PAGE));
+		EXPECT_EQ(0, vfio_dma_unmap(self->c, last, PAGE));
+		EXPECT_EQ(-EINVAL, vfio_dma_map(self->c, self->mem, last,
+						2 * PAGE));
 		if (start)
 			EXPECT_EQ(-EINVAL, vfio_dma_map(self->c, self->mem,
 							start - PAGE, PAGE));
 		EXPECT_EQ(0, vfio_dma_unmap(self->c, start, PAGE));
 	}
-	EXPECT_EQ(-EINVAL, vfio_dma_map(self->c, self->mem, -PAGE, PAGE));
+	if (last != -PAGE)
+		EXPECT_EQ(-EINVAL, vfio_dma_map(self->c, self->mem, -PAGE,
+						PAGE));
 	free(info);
 }
 
@@ -391,6 +395,24 @@ TEST_F(type1, entry_limit)
 	EXPECT_EQ(1, vfio_dma_avail(d.container));
 	EXPECT_EQ(0, vfio_dma_map(d.container, self->mem, MiB, PAGE));
 	vfio_dev_close(&d);
+}
+
+/* Where the IOMMU does not remap interrupts, the administrator has to say so. */
+TEST_F(type1, unsafe_interrupts)
+{
+	bool remapped = vfio_interrupt_lines("IR-") > 0;
+	char saved[16];
+	int ret;
+
+	vfio_dev_close(&self->d);
+	ASSERT_EQ(0, vfio_sysfs_read(UNSAFE, saved, sizeof(saved)));
+	ASSERT_EQ(0, vfio_sysfs_write(UNSAFE, "N"));
+	ret = vfio_dev_open(&self->d, VFIO_EDU, variant->type);
+	EXPECT_EQ(remapped ? 0 : -EPERM, ret);
+	ASSERT_EQ(0, vfio_sysfs_write(UNSAFE, "Y"));
+	vfio_dev_close(&self->d);
+	EXPECT_EQ(0, vfio_dev_open(&self->d, VFIO_EDU, variant->type));
+	ASSERT_EQ(0, vfio_sysfs_write(UNSAFE, saved));
 }
 
 TEST_F(type1, update_vaddr)

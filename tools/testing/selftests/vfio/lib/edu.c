@@ -47,3 +47,20 @@ int edu_copy(const struct vfio_dev *d, uint64_t from, uint64_t to)
 
 	return ret ?: edu_dma(d, to, 64, true);
 }
+
+/*
+ * Whether the kernel log tells that the IOMMU stops DMA to @iova. The interrupt
+ * may take a while, and where there were many it tells of no more for five seconds.
+ */
+bool edu_fault_told(const struct vfio_dev *d, uint64_t iova, int klog)
+{
+	uint64_t until = vfio_now_ms() + 15000;
+
+	while (!vfio_klog_dma_faults_at(klog, iova)) {
+		if (vfio_now_ms() > until)
+			return false;
+		usleep(100000);
+		edu_dma(d, iova, 64, true);
+	}
+	return true;
+}

@@ -39,4 +39,7 @@ int edu_dma_mapped(void *regs, uint64_t iova, uint64_t len, bool to_memory);
 /* Carry 64 bytes at @from to @to through the device. */
 int edu_copy(const struct vfio_dev *d, uint64_t from, uint64_t to);
 
+/* Whether the IOMMU tells that DMA to @iova is stopped. */
+bool edu_fault_told(const struct vfio_dev *d, uint64_t iova, int klog);
+
 #endif

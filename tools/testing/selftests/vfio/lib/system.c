@@ -128,12 +128,13 @@ int vfio_klog_open(void)
 	return fd;
 }
 
-static int klog_count(int fd, const char *const *needles)
+typedef bool klog_match(const char *record, const void *arg);
+
+static int klog_count(int fd, klog_match *match, const void *arg)
 {
 	char record[8192];
 	int count = 0;
 	ssize_t n;
-	int i;
 
 	/* One record per read; EPIPE says that some were overwritten. */
 	while ((n = read(fd, record, sizeof(record) - 1)) > 0 ||
@@ -141,14 +142,19 @@ static int klog_count(int fd, const char *const *needles)
 		if (n < 0)
 			continue;
 		record[n] = '\0';
-		for (i = 0; needles[i]; i++) {
-			if (strstr(record, needles[i])) {
-				count++;
-				break;
-			}
-		}
+		count += match(record, arg);
 	}
 	return count;
+}
+
+static bool has_one_of(const char *record, const void *arg)
+{
+	const char *const *needle;
+
+	for (needle = arg; *needle; needle++)
+		if (strstr(record, *needle))
+			return true;
+	return false;
 }
 
 /* How many records since the last call contain @needle. */
@@ -156,7 +162,7 @@ int vfio_klog_count(int fd, const char *needle)
 {
 	const char *const needles[] = { needle, NULL };
 
-	return klog_count(fd, needles);
+	return klog_count(fd, has_one_of, needles);
 }
 
 /* How many records since the last call tell of a bug in the kernel. */
@@ -169,7 +175,61 @@ int vfio_klog_splats(int fd)
 		"list_del corruption", "blocked for more than", NULL,
 	};
 
-	return klog_count(fd, needles);
+	return klog_count(fd, has_one_of, needles);
+}
+
+/* How IOMMUs tell of DMA that they stopped, and what is in front of its address. */
+static const struct {
+	const char *what;
+	const char *address;
+} dma_faults[] = {
+	{ "DMAR: [DMA", "fault addr " },		/* Intel's VT-d */
+	{ "IO_PAGE_FAULT", "address=" },		/* AMD-Vi */
+	{ "fault from EP", " at " },			/* virtio-iommu */
+};
+
+/* At the address that @arg points to, or at any one. */
+static bool tells_dma_fault(const char *record, const void *arg)
+{
+	const uint64_t *iova = arg;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(dma_faults) / sizeof(*dma_faults); i++) {
+		const char *at = strstr(record, dma_faults[i].what);
+
+		if (!at)
+			continue;
+		if (!iova)
+			return true;
+		at = strstr(at, dma_faults[i].address);
+		if (!at)
+			return false;
+		at += strlen(dma_faults[i].address);
+		/* Some tell the page only. */
+		return strtoull(at, NULL, 16) >> 12 == *iova >> 12;
+	}
+	return false;
+}
+
+/* How many records since the last call tell of DMA that the IOMMU stopped. */
+int vfio_klog_dma_faults(int fd)
+{
+	return klog_count(fd, tells_dma_fault, NULL);
+}
+
+/* How many of them tell of DMA to @iova. */
+int vfio_klog_dma_faults_at(int fd, uint64_t iova)
+{
+	return klog_count(fd, tells_dma_fault, &iova);
+}
+
+/*
+ * Whether there will be such a record. QEMU's AMD-Vi (seen with 7.2) says nothing
+ * of DMA to where no translation is.
+ */
+bool vfio_dma_faults_told(void)
+{
+	return access("/sys/class/iommu/ivhd0", F_OK);
 }
 
 /* Pass a file over a unix socket. */
