@@ -4,7 +4,7 @@
 # Each command uses all CPUs, whatever -j says.
 .NOTPARALLEL:
 unexport MAKEFLAGS
-.PHONY: help setup source modules intree selftests test-modules debug run test quick test-iommu compare bench clients \
+.PHONY: help setup source modules intree selftests test-modules debug run test quick test-iommu test-threads compare bench clients \
 	coverage fuzz soak check check-series check-style check-variants check-configs series deb check-deb dkms clean
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo 'make quick        the former only, a few minutes'
 	@echo 'make test-iommu   what depends on the IOMMU, on each one: VT-d with 48 address bits and'
 	@echo '                  with ATS, AMD-Vi, virtio-iommu; make test does that, too'
+	@echo 'make test-threads  what races, on Debian'\''s kernel, with a thread for each CPU'
 	@echo 'make compare      what devices show through the stock modules and through ours'
 	@echo 'make clients      a virtual machine in the virtual machine, and DPDK: stock and ours'
 	@echo 'make bench        what operations cost, stock and ours, in instructions'
@@ -70,13 +71,18 @@ run: modules build/demo
 	@lab/vm --device nvme --timeout 120 -- lab/run-demo build/demo
 
 test: modules selftests test-modules build/demo debug
-	@lab/test --part usual --part iommu $(SUITES)
+	@lab/fetch-qemu
+	@lab/test --part usual --part iommu --part threads $(SUITES)
 
 quick: modules selftests test-modules build/demo
 	@lab/test --part debian $(SUITES)
 
 test-iommu: modules selftests test-modules
 	@lab/test --part iommu $(SUITES)
+
+test-threads: modules selftests test-modules
+	@lab/fetch-qemu
+	@lab/test --part threads $(SUITES)
 
 compare: modules
 	@lab/compare
