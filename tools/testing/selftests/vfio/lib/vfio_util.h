@@ -263,6 +263,13 @@ int vfio_slow_alloc(struct vfio_slow *s, uint64_t size);
 int vfio_slow_wait(struct vfio_slow *s);
 void vfio_slow_allow(struct vfio_slow *s);
 
+/* stretch.c: calls in the kernel that take longer than they would */
+
+int vfio_stretch(const char *function, unsigned int usecs, const char *where,
+		 const char *comm);
+int vfio_stretch_hits(const char *function);
+int vfio_stretch_end(void);
+
 /* counters.c: what may stay behind */
 
 #define VFIO_COUNTED_MODULES 4
