@@ -149,6 +149,12 @@ static void vfio_device_last_close(struct vfio_device_file *df)
 	module_put(device->dev->driver->owner);
 }
 
+/* A driver that pins pages looks at it without the lock: vfio_device_is_open(). */
+static void vfio_device_count_open(struct vfio_device *device, int change)
+{
+	WRITE_ONCE(device->open_count, device->open_count + change);
+}
+
 /* Open the device for @df, which has no group if it comes with an iommufd. */
 int vfio_device_file_start(struct vfio_device_file *df,
 			   struct iommufd_ctx *ictx)
@@ -158,10 +164,11 @@ int vfio_device_file_start(struct vfio_device_file *df,
 
 	lockdep_assert_held(&device->dev_set->lock);
 
-	if (device->open_count++ == 0) {
+	vfio_device_count_open(device, 1);
+	if (device->open_count == 1) {
 		ret = vfio_device_first_open(df, ictx);
 		if (ret)
-			device->open_count--;
+			vfio_device_count_open(device, -1);
 	}
 	return ret;
 }
@@ -175,7 +182,7 @@ void vfio_device_file_stop(struct vfio_device_file *df)
 
 	if (device->open_count == 1)
 		vfio_device_last_close(df);
-	device->open_count--;
+	vfio_device_count_open(device, -1);
 }
 
 /* Started, and nothing can fail any more: from here on requests come in. */

@@ -139,11 +139,14 @@ EXPORT_SYMBOL_GPL(vfio_device_set_open_count);
  */
 void vfio_device_step_aside(struct vfio_device *device)
 {
-	lockdep_assert_held(&device->dev_set->lock);
+	struct vfio_device_set *set = device->dev_set;
 
-	device->aside = true;
-	device->dev_set->aside_count++;
-	mutex_unlock(&device->dev_set->lock);
+	lockdep_assert_held(&set->lock);
+
+	/* Who waits for the device, or all of them, looks without the lock. */
+	WRITE_ONCE(device->aside, true);
+	WRITE_ONCE(set->aside_count, set->aside_count + 1);
+	mutex_unlock(&set->lock);
 }
 EXPORT_SYMBOL_GPL(vfio_device_step_aside);
 
