@@ -109,6 +109,7 @@ static int mappings_show(struct seq_file *seq, void *unused)
 	struct address_space *mapping = vdev->vdev.inode->i_mapping;
 	struct vm_area_struct *vma;
 	struct rb_node *node;
+	vm_flags_t flags;
 	loff_t pos;
 
 	if (!i_mmap_trylock_read(mapping))
@@ -118,13 +119,15 @@ static int mappings_show(struct seq_file *seq, void *unused)
 	for (node = rb_first_cached(&mapping->i_mmap); node;
 	     node = rb_next(node)) {
 		vma = rb_entry(node, struct vm_area_struct, shared.rb);
+		/* mprotect() changes them with another lock. */
+		flags = READ_ONCE(vma->vm_flags);
 		pos = (loff_t)vma->vm_pgoff << PAGE_SHIFT;
 		seq_printf(seq, "%llu %#llx %#lx %s%s\n",
 			   VFIO_PCI_OFFSET_TO_INDEX(pos),
 			   pos & VFIO_PCI_OFFSET_MASK,
 			   vma->vm_end - vma->vm_start,
-			   vma->vm_flags & VM_READ ? "r" : "-",
-			   vma->vm_flags & VM_WRITE ? "w" : "-");
+			   flags & VM_READ ? "r" : "-",
+			   flags & VM_WRITE ? "w" : "-");
 	}
 	i_mmap_unlock_read(mapping);
 	return 0;

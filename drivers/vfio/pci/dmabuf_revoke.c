@@ -48,7 +48,8 @@ static void vfio_pci_dmabuf_set_revoked(struct vfio_pci_dmabuf *d, bool revoked)
 {
 	dma_resv_lock(d->dmabuf->resv, NULL);
 	if (d->revoked != revoked) {
-		d->revoked = revoked;
+		/* vfio_pci_dmabufs_show() looks without the lock. */
+		WRITE_ONCE(d->revoked, revoked);
 		dma_buf_move_notify(d->dmabuf);
 	}
 	dma_resv_unlock(d->dmabuf->resv);

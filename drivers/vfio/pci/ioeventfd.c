@@ -184,7 +184,8 @@ static void vfio_pci_ioeventfd_free(struct vfio_pci_core_device *vdev,
 	vfio_virqfd_disable(&io->virqfd);
 	flush_work(&vdev->ioeventfd_worker->work);
 	list_del(&io->next);
-	vdev->ioeventfds_nr--;
+	/* debugfs reads it without the lock, here and where it grows. */
+	WRITE_ONCE(vdev->ioeventfds_nr, vdev->ioeventfds_nr - 1);
 	kfree(io);
 }
 
@@ -243,7 +244,7 @@ static int vfio_pci_ioeventfd_add(struct vfio_pci_core_device *vdev,
 	}
 
 	list_add(&io->next, &vdev->ioeventfds_list);
-	vdev->ioeventfds_nr++;
+	WRITE_ONCE(vdev->ioeventfds_nr, vdev->ioeventfds_nr + 1);
 	return 0;
 }
 

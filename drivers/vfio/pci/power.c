@@ -102,7 +102,8 @@ static void vfio_pci_low_power_end(struct vfio_pci_core_device *vdev)
 	if (!vdev->pm_runtime_engaged)
 		return;
 
-	vdev->pm_runtime_engaged = false;
+	/* vfio_pci_runtime_idle() looks without the lock. */
+	WRITE_ONCE(vdev->pm_runtime_engaged, false);
 	pm_runtime_get_noresume(&vdev->pdev->dev);
 	if (vdev->pm_wake_eventfd_ctx) {
 		eventfd_ctx_put(vdev->pm_wake_eventfd_ctx);
@@ -125,7 +126,7 @@ static int vfio_pci_low_power_enter(struct vfio_pci_core_device *vdev,
 
 	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_LOW_POWER);
 	if (!vdev->pm_runtime_engaged) {
-		vdev->pm_runtime_engaged = true;
+		WRITE_ONCE(vdev->pm_runtime_engaged, true);
 		vdev->pm_wake_eventfd_ctx = wake;
 		/* The ioctl holds a count: the device sleeps once that ends. */
 		pm_runtime_put_noidle(&vdev->pdev->dev);
