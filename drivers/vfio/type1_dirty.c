@@ -302,7 +302,8 @@ static void type1_tracking_stop(struct type1_iommu *iommu)
 {
 	struct type1_dma *dma = NULL;
 
-	iommu->tracking = false;
+	/* A query looks at it first without the lock. */
+	WRITE_ONCE(iommu->tracking, false);
 	while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
 		kvfree(dma->dirty);
 		dma->dirty = NULL;
@@ -317,7 +318,7 @@ static int type1_tracking_start(struct type1_iommu *iommu)
 	if (iommu->tracking)
 		return 0;
 
-	iommu->tracking = true;
+	WRITE_ONCE(iommu->tracking, true);
 	while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
 		ret = type1_dirty_alloc(iommu, dma);
 		if (ret) {
