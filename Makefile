@@ -4,7 +4,7 @@
 # Each command uses all CPUs, whatever -j says.
 .NOTPARALLEL:
 unexport MAKEFLAGS
-.PHONY: help setup source modules intree selftests test-modules debug run test quick test-iommu test-threads compare bench clients \
+.PHONY: help setup source modules intree selftests test-modules debug run test quick test-iommu test-threads test-kcsan compare bench clients \
 	coverage fuzz soak check check-series check-style check-variants check-configs series deb check-deb dkms clean
 
 help:
@@ -15,6 +15,8 @@ help:
 	@echo 'make test-iommu   what depends on the IOMMU, on each one: VT-d with 48 address bits and'
 	@echo '                  with ATS, AMD-Vi, virtio-iommu; make test does that, too'
 	@echo 'make test-threads  what races, on Debian'\''s kernel, with a thread for each CPU'
+	@echo 'make test-kcsan   the tests that do several things at once, on a kernel that looks for'
+	@echo '                  data races'
 	@echo 'make compare      what devices show through the stock modules and through ours'
 	@echo 'make clients      a virtual machine in the virtual machine, and DPDK: stock and ours'
 	@echo 'make bench        what operations cost, stock and ours, in instructions'
@@ -83,6 +85,11 @@ test-iommu: modules selftests test-modules
 test-threads: modules selftests test-modules
 	@lab/fetch-qemu
 	@lab/test --part threads $(SUITES)
+
+test-kcsan: source selftests
+	@lab/fetch-qemu
+	@lab/build-debug kcsan
+	@lab/test --part kcsan $(SUITES)
 
 compare: modules
 	@lab/compare

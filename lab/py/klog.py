@@ -16,10 +16,31 @@ TROUBLE = re.compile("|".join([
 ]))
 BEFORE, AFTER, AT_MOST = 3, 40, 3
 
+# A data race that KCSAN reports, between two lines of ====.
+RACE = re.compile(r"^.*BUG: KCSAN: .*\n(?:.*\n)*?.*={40}.*\n?", re.M)
+# What is in the stacks of those that are ours to look into.
+OURS = re.compile(r"\[(?:vfio|vfio_\w+)\]")
+
+
+def split_races(text):
+    """(the log without the races of others, the number of those). Parts of the kernel
+    that are watched race among themselves, and mean to. A race is ours if code of
+    drivers/vfio is in either stack, be it far from the access: it may lack a lock."""
+    others = 0
+
+    def judge(race):
+        nonlocal others
+        if OURS.search(race[0]):
+            return race[0]
+        others += 1
+        return ""
+
+    return RACE.sub(judge, text), others
+
 
 def excerpts(text):
     """The places of the log that show trouble, as blocks of text."""
-    lines = text.splitlines()
+    lines = split_races(text)[0].splitlines()
     found, covered = [], -1
     for number, line in enumerate(lines):
         if number <= covered or not TROUBLE.search(line):
