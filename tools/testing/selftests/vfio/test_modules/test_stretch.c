@@ -24,18 +24,16 @@
  * with it. The race needs a second CPU.
  */
 #include <linux/debugfs.h>
-#include <linux/delay.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/timekeeping.h>
 #include <linux/uaccess.h>
 
 /* Not long enough for anybody to take the CPU for stuck. */
 #define MAX_USECS	1000000
-/* A spin of udelay() must not be longer. */
-#define STEP_USECS	1000
 /* Calls that are under way at the same time, asleep or not. */
 #define MAX_CALLS	256
 
@@ -55,16 +53,16 @@ static struct dentry *dir;
 
 static void window_wait(struct window *w)
 {
-	unsigned int left = w->usecs, step;
+	u64 end;
 
 	if (w->comm[0] && strncmp(current->comm, w->comm, TASK_COMM_LEN))
 		return;
 
 	atomic_inc(&w->hits);
-	for (; left; left -= step) {
-		step = min(left, STEP_USECS);
-		udelay(step);
-	}
+	/* udelay() counts loops, and a busy emulator miscounts them. */
+	end = ktime_get_mono_fast_ns() + w->usecs * (u64)NSEC_PER_USEC;
+	while (ktime_get_mono_fast_ns() < end)
+		cpu_relax();
 }
 
 static int window_before(struct kprobe *kp, struct pt_regs *regs)
