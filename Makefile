@@ -5,7 +5,8 @@
 .NOTPARALLEL:
 unexport MAKEFLAGS
 .PHONY: help setup source modules intree selftests test-modules debug run test quick test-iommu test-threads test-kcsan compare bench clients \
-	coverage fuzz soak check check-series check-style check-variants check-configs series deb check-deb dkms clean
+	coverage fuzz soak check check-series check-style check-variants check-configs \
+	check-debian12 check-debian13 series deb check-deb dkms clean
 
 help:
 	@echo 'make run          an NVMe controller driven from user space through our modules'
@@ -36,6 +37,8 @@ help:
 	@echo 'make check-variants  compiles the base kernel'\''s users of our headers and ours, on six architectures'
 	@echo 'make check-configs  compiles drivers/vfio with options left out, and runs what is left of'
 	@echo '                  it without groups, and with the container of iommufd'
+	@echo 'make check-debian12, make check-debian13  makes a fresh machine of that release, for'
+	@echo '                  chroot, and runs, builds and tests there'
 	@echo 'make series       our files as patches on the base kernel: build/series'
 	@echo 'make check-series builds after each of them, and checkpatch on them'
 	@echo 'make deb          Debian packages: the modules with DKMS, lsvfio: build/*.deb'
@@ -70,7 +73,7 @@ build/demo: lab/demo.c include/uapi/linux/vfio.h | setup
 	@$(CC) -O2 -Wall -Wextra -Werror -isystem include/uapi -o $@ $<
 
 run: modules build/demo
-	@lab/vm --device nvme --timeout 120 -- lab/run-demo build/demo
+	@lab/vm --device nvme -- lab/run-demo build/demo
 
 test: modules selftests test-modules build/demo debug
 	@lab/fetch-qemu
@@ -138,6 +141,10 @@ check-configs: selftests debug
 
 check-style: source
 	@lab/check-style
+
+check-debian12 check-debian13:
+	@lab/setup debian
+	@lab/check-debian $(if $(filter %12,$@),bookworm,trixie)
 
 deb:
 	@lab/setup deb
