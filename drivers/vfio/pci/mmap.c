@@ -172,9 +172,13 @@ static int vfio_pci_fill_ptes(pte_t *first, unsigned long addr, void *data)
 		for (nr = 0; i + nr < run->pages; nr++)
 			if (!pte_none(ptep_get(first + i + nr)))
 				break;
+		/*
+		 * A pfn's entry is special. Where the compiler sees it, too,
+		 * set_ptes() of arm64 needs nothing that modules do not have.
+		 */
 		if (nr)
 			set_ptes(run->mm, addr + i * PAGE_SIZE, first + i,
-				 pte_advance_pfn(like, i), nr);
+				 pte_mkspecial(pte_advance_pfn(like, i)), nr);
 		run->filled += nr;
 		i += nr + 1;
 	}
