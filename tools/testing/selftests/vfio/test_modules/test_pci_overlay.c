@@ -138,6 +138,8 @@ static int overlay_parse(const char *text)
 	if (!dword->bus)
 		return -ENODEV;
 	dword->ops = dword->bus->ops;
+	/* Those of most host bridges use it; it is the same for all their buses. */
+	overlay_ops.map_bus = dword->ops->map_bus;
 	nr_dwords++;
 
 	if (dword->vpd) {
