@@ -345,7 +345,7 @@ TEST_F(map, moved)
 	ASSERT_EQ(0, try_reg(&self->reg, self->p));
 	if (size > page_size) {
 		ASSERT_EQ(p, mremap(p, size, page_size, 0));
-		ASSERT_EQ(0, vfio_try_load8(p, &(uint8_t){ 0 }));
+		ASSERT_EQ(0, vfio_try_load32(p, &(uint32_t){ 0 }));
 	}
 }
 

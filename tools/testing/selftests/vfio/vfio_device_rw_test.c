@@ -8,6 +8,7 @@
 #include <linux/pci_regs.h>
 
 #include "../kselftest_harness.h"
+#include "edu.h"
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
@@ -40,6 +41,11 @@ static bool bar_is_io(const struct vfio_dev *d, int bar)
 	       PCI_BASE_ADDRESS_SPACE_IO;
 }
 
+static unsigned int narrowest(const char *id)
+{
+	return strcmp(id, VFIO_EDU) ? 1 : EDU_NARROWEST;
+}
+
 TEST_F(rw, ends)
 {
 	int fd = self->d.device;
@@ -61,8 +67,10 @@ TEST_F(rw, ends)
 		if (!size)
 			continue;
 		/* Cut at the end. */
-		ASSERT_EQ(1, vfio_pread(fd, &value, 8, off + size - 1));
-		ASSERT_EQ(2, vfio_pread(fd, &value, 8, off + size - 2));
+		if (narrowest(variant->id) == 1) {
+			ASSERT_EQ(1, vfio_pread(fd, &value, 8, off + size - 1));
+			ASSERT_EQ(2, vfio_pread(fd, &value, 8, off + size - 2));
+		}
 		ASSERT_EQ(4, vfio_pread(fd, &value, 8, off + size - 4));
 		ASSERT_EQ(writable ? 4 : -EINVAL,
 			  vfio_pwrite(fd, &value, 8, off + size - 4));
@@ -256,7 +264,8 @@ TEST_F(rw, msix_table)
 	int msix = vfio_cfg_cap(&self->d, PCI_CAP_ID_MSIX);
 	uint64_t start, end, off;
 	uint8_t buf[64], ones[64];
-	uint32_t table, bar;
+	uint32_t table, bar, behind;
+	void *page;
 	uint64_t value = 0;
 
 	if (!msix)
@@ -284,7 +293,16 @@ TEST_F(rw, msix_table)
 	}
 	ASSERT_EQ(32, vfio_pread(self->d.device, buf, 32, off + end - 16));
 	ASSERT_EQ(0, memcmp(buf, ones, 16));
-	ASSERT_NE(0, memcmp(buf + 16, ones, 16));
+	/* Behind it is the device's own, whatever that reads as. */
+	ASSERT_EQ(0, vfio_region_mmap(&self->d, bar, end & -VFIO_PAGE,
+				      VFIO_PAGE, &page));
+	for (off = 0; off < 16; off += 4) {
+		ASSERT_EQ(0, vfio_try_load32(page + end % VFIO_PAGE + off,
+					     &behind));
+		ASSERT_EQ(0, memcmp(buf + 16 + off, &behind, 4));
+	}
+	ASSERT_EQ(0, munmap(page, VFIO_PAGE));
+	off = self->bars[bar].offset;
 
 	/* The same through one large read of the whole BAR. */
 	if (self->bars[bar].size <= 0x10000) {

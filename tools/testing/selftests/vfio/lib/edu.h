@@ -11,6 +11,16 @@
 
 #include "vfio_util.h"
 
+/*
+ * It takes accesses of four bytes and more. What others do is the machine's affair: on
+ * arm64 they end in an abort, which the kernel does not survive if it made the access.
+ */
+#ifdef __aarch64__
+#define EDU_NARROWEST	4
+#else
+#define EDU_NARROWEST	1
+#endif
+
 /* Registers of BAR0. */
 #define EDU_DMA_SRC	0x80
 #define EDU_DMA_DST	0x88
