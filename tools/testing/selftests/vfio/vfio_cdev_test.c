@@ -20,7 +20,7 @@
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
-#define PAGE	4096
+#define PAGE	VFIO_PAGE
 #define IOVA	0x4000000
 
 /* Where token_uuid_ptr, which came later, begins. */

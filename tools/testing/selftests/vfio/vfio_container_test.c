@@ -91,12 +91,12 @@ TEST_F(container, no_iommu_without_group)
 TEST_F(container, no_dma_without_iommu)
 {
 	struct vfio_iommu_type1_info info = { .argsz = sizeof(info) };
-	void *page = vfio_alloc_pages(4096);
+	void *page = vfio_alloc_pages(VFIO_PAGE);
 
 	ASSERT_NE(NULL, page);
 	ASSERT_EQ(-EINVAL, vfio_ioctl(self->fd, VFIO_IOMMU_GET_INFO, &info));
-	ASSERT_EQ(-EINVAL, vfio_dma_map(self->fd, page, 0, 4096));
-	ASSERT_EQ(-EINVAL, vfio_dma_unmap(self->fd, 0, 4096));
+	ASSERT_EQ(-EINVAL, vfio_dma_map(self->fd, page, 0, VFIO_PAGE));
+	ASSERT_EQ(-EINVAL, vfio_dma_unmap(self->fd, 0, VFIO_PAGE));
 	ASSERT_EQ(-EINVAL, vfio_ioctl(self->fd, VFIO_IOMMU_DIRTY_PAGES, page));
 }
 
@@ -327,14 +327,14 @@ TEST_F(attach, device_as_container)
 
 TEST_F(attach, two_groups)
 {
-	void *page = vfio_alloc_pages(4096);
+	void *page = vfio_alloc_pages(VFIO_PAGE);
 	uint32_t flags;
 
 	OPEN_SECOND_OR_SKIP(self);
 	ASSERT_EQ(0, set_container(self->a.group, self->container));
 	ASSERT_EQ(0, set_container(self->b.group, self->container));
 	ASSERT_EQ(0, set_iommu(self->container, VFIO_TYPE1v2_IOMMU));
-	ASSERT_EQ(0, vfio_dma_map(self->container, page, 0x10000, 4096));
+	ASSERT_EQ(0, vfio_dma_map(self->container, page, 0x10000, VFIO_PAGE));
 	self->a.device = vfio_get_device_fd(self->a.group, self->a.bdf);
 	ASSERT_LE(0, self->a.device);
 	self->b.device = vfio_get_device_fd(self->b.group, self->b.bdf);
@@ -354,8 +354,8 @@ TEST_F(attach, two_groups)
 	ASSERT_EQ(0, set_container(self->b.group, self->container));
 	self->b.device = vfio_get_device_fd(self->b.group, self->b.bdf);
 	ASSERT_LE(0, self->b.device);
-	ASSERT_EQ(-EEXIST, vfio_dma_map(self->container, page, 0x10000, 4096));
-	ASSERT_EQ(0, vfio_dma_unmap(self->container, 0x10000, 4096));
+	ASSERT_EQ(-EEXIST, vfio_dma_map(self->container, page, 0x10000, VFIO_PAGE));
+	ASSERT_EQ(0, vfio_dma_unmap(self->container, 0x10000, VFIO_PAGE));
 }
 
 TEST_F(attach, two_containers)
@@ -450,7 +450,7 @@ FIXTURE_TEARDOWN(close_order)
 
 TEST_F(close_order, group_is_free_at_the_end)
 {
-	void *page = vfio_alloc_pages(4096);
+	void *page = vfio_alloc_pages(VFIO_PAGE);
 	int64_t pinned = vfio_pinned_pages();
 	int *fds[] = { &self->d.container, &self->d.group, &self->d.device };
 	struct vfio_device_info info;
@@ -458,7 +458,7 @@ TEST_F(close_order, group_is_free_at_the_end)
 	bool device_open = true;
 	int i, fd;
 
-	ASSERT_EQ(0, vfio_dma_map(self->d.container, page, 0, 4096));
+	ASSERT_EQ(0, vfio_dma_map(self->d.container, page, 0, VFIO_PAGE));
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(0, close(*fds[variant->order[i]]));
 		*fds[variant->order[i]] = -1;

@@ -14,7 +14,7 @@
 #include "vfio_gate.h"
 #include "vfio_variants.h"
 
-#define PAGE	4096ULL
+#define PAGE	VFIO_PAGE
 #define BAR	VFIO_PCI_BAR2_REGION_INDEX
 #define MANY	2000
 
@@ -27,7 +27,7 @@ FIXTURE(fail)
 };
 
 static const struct vfio_region_dma_range ranges[] = {
-	{ 0, 64 * PAGE }, { 0x100000, 0x300000 }, { PAGE, PAGE },
+	{ 0, 0x40000 }, { 0x100000, 0x300000 }, { 0x10000, 0x10000 },
 };
 
 static int export(struct vfio_dev *d)

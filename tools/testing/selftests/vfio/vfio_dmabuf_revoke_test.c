@@ -21,7 +21,7 @@
 
 #define VFIO_VIRTIO_NET	"1af4:1041"
 #define PATTERN		0x5aa51234
-#define PAGE		4096ULL
+#define PAGE		VFIO_PAGE
 #define SLOW_MS		300	/* what a slow importer takes */
 #define SOON_MS		30000
 

@@ -18,7 +18,7 @@
 #include "vfio_gate.h"
 #include "vfio_variants.h"
 
-#define PAGE	4096ULL
+#define PAGE	VFIO_PAGE
 #define BAR	VFIO_PCI_BAR2_REGION_INDEX	/* ivshmem's memory */
 #define HEADER	(sizeof(struct vfio_device_feature) + \
 		 sizeof(struct vfio_device_feature_dma_buf))
@@ -392,8 +392,8 @@ TEST_F(import, dma_both_ways)
 TEST_F(import, ranges)
 {
 	const struct vfio_region_dma_range ranges[] = {
-		{ 0x300000, 2 * PAGE }, { 0x1000, PAGE }, { 0x400000, 0x100000 },
-		{ 0x1000, 2 * PAGE }, { 0, PAGE },
+		{ 0x300000, 2 * PAGE }, { PAGE, PAGE }, { 0x400000, 0x100000 },
+		{ PAGE, 2 * PAGE }, { 0, PAGE },
 	};
 	struct test_dmabuf_state state;
 	uint64_t at = 0, value;

@@ -28,7 +28,7 @@
 #define LEN		2048
 
 #define IOVA		0x4000000
-#define PAGE		4096
+#define PAGE		VFIO_PAGE
 
 FIXTURE(edu)
 {
@@ -178,7 +178,7 @@ TEST_F(edu, across_pages)
 TEST_F(edu, scattered)
 {
 	const size_t half = LEN / 2;
-	uint64_t iova = 0x8000000;
+	uint64_t iova = 0xa000000;
 	uint8_t want[LEN];
 	int i;
 

@@ -16,7 +16,7 @@
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
-#define PAGE 4096ULL
+#define PAGE VFIO_PAGE
 #define BASE 0x1000000ULL
 #define NPAGES 16
 #define READ 1

@@ -16,7 +16,7 @@
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
-#define PAGE	4096ULL
+#define PAGE	VFIO_PAGE
 #define IOVA	0x4000000ULL
 
 #define EMULATED "test_vfio_emulated.0"

@@ -396,7 +396,7 @@ TEST_F(orphan, mapping_of_a_dead_process)
 	ASSERT_EQ(0, kill(pid, SIGKILL));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 
-	ASSERT_LE(self->before.pinned + DMA_SIZE / 4096, vfio_pinned_pages());
+	ASSERT_LE(self->before.pinned + DMA_SIZE / VFIO_PAGE, vfio_pinned_pages());
 	ASSERT_EQ(0, vfio_dma_unmap_flags(self->d.container, 0, DMA_SIZE, 0,
 					  &unmapped));
 	ASSERT_EQ(DMA_SIZE, unmapped);

@@ -16,7 +16,7 @@
 #include "vfio_gate.h"
 #include "vfio_variants.h"
 
-#define PAGE	4096ul
+#define PAGE	VFIO_PAGE
 #define BAR	0
 
 FIXTURE(lsvfio)

@@ -25,7 +25,7 @@
 #define UUID	"2ab5d2a6-52b5-45f2-a4a8-4d2c0b1e0005"
 #define ALLOW	"/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
 #define NOBODY	65534
-#define PAGE	4096
+#define PAGE	VFIO_PAGE
 
 /* What taints the kernel when user space may have asked for trouble. */
 #define TAINT_USER	(1 << 6)

@@ -20,7 +20,7 @@
 #include "vfio_variants.h"
 
 #define ROOT	"/sys/kernel/debug/vfio"
-#define PAGE	4096ul
+#define PAGE	VFIO_PAGE
 #define IOVA	0x4000000ul
 
 static const char *const files[] = {

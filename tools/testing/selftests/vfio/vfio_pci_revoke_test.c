@@ -34,7 +34,7 @@
 
 #define PARAM		"/sys/module/vfio/parameters/revoke_after"
 
-#define PAGE		4096ULL
+#define PAGE		VFIO_PAGE
 #define SOON_MS		20000
 /* Long enough for a removal that does not wait to be over. */
 #define WAITS_MS	300

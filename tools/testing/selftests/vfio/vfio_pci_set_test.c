@@ -279,9 +279,9 @@ TEST_F(set, attach)
 	ASSERT_EQ(0, stall(self, false));
 	ASSERT_EQ(0, vfio_dev_open(&self->d[0], self->bdf[0], variant->mode));
 	ASSERT_EQ(0, vfio_cdev_detach(self->d[0].device));
-	ASSERT_EQ(0, vfio_slow_alloc(&slow, 4096));
+	ASSERT_EQ(0, vfio_slow_alloc(&slow, VFIO_PAGE));
 	ASSERT_EQ(0, vfio_ioas_map(self->d[0].container, self->d[0].ioas,
-				   slow.mem, 0x100000, 4096));
+				   slow.mem, 0x100000, VFIO_PAGE));
 	begin(self, &attach, do_attach, variant->mode);
 	ASSERT_EQ(0, vfio_slow_wait(&slow));
 	EXPECT_OTHER_GOES_ON(&attach);
@@ -296,7 +296,7 @@ TEST_F(set, attach)
 	EXPECT_EQ(0, attach.ret);
 	vfio_dev_close(&self->d[0]);
 	close(slow.fd);
-	munmap(slow.mem, 4096);
+	munmap(slow.mem, VFIO_PAGE);
 }
 
 TEST_HARNESS_MAIN

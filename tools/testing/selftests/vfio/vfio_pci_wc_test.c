@@ -21,9 +21,9 @@
 #include "vfio_variants.h"
 
 #define VFIO_VIRTIO_NET	"1af4:1041"
-#define PAGE		4096ul
+#define PAGE		VFIO_PAGE
 #define MIB		(1ul << 20)
-#define PMD		(2 * MIB)
+#define PMD		vfio_huge_page()
 #define MAX_ALIASES	64
 
 #define ANY_TYPE	"either"
@@ -108,7 +108,6 @@ static const struct alias_request good_request = {
 	.flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_PCI_ALIAS,
 	.alias.region_index = BAR,
 	.alias.memory_type = VFIO_PCI_ALIAS_WRITE_COMBINE,
-	.alias.size = PAGE,
 };
 
 static int ask(const SELF *self, struct alias_request *r)
@@ -120,6 +119,7 @@ static int ask(const SELF *self, struct alias_request *r)
 #define REFUSED(error, change) do {					\
 	struct alias_request r = good_request;			\
 									\
+	r.alias.size = PAGE;						\
 	change;								\
 	EXPECT_EQ(error, ask(self, &r)) TH_LOG("%s", #change);		\
 } while (0)
@@ -188,6 +188,7 @@ TEST_F(alias, errors)
 	EXPECT_EQ(-EFAULT, ask(self, edge));
 	edge = (void *)pages;
 	*edge = good_request;
+	edge->alias.size = PAGE;
 	ASSERT_EQ(0, mprotect(pages, PAGE, PROT_READ));
 	EXPECT_EQ(-EFAULT, ask(self, edge));
 
@@ -309,8 +310,10 @@ TEST_F(alias, read_and_write)
 	int index = vfio_alias(&self->d, BAR, 4 * PAGE, 4 * PAGE);
 	uint64_t value = 0x1122334455667788, seen = 0;
 	struct vfio_region_info info;
-	static char big[8 * PAGE];
+	const size_t len = 8 * PAGE;
+	char *big = malloc(len);
 
+	ASSERT_NE(NULL, big);
 	ASSERT_EQ(0, vfio_region_info(&self->d, index, &info));
 	ASSERT_EQ(8, vfio_region_write(&self->d, index, 0x10, &value, 8));
 	EXPECT_EQ(value, *(volatile uint64_t *)(self->plain + 4 * PAGE + 0x10));
@@ -320,20 +323,17 @@ TEST_F(alias, read_and_write)
 	EXPECT_EQ(value, seen);
 	/* The BAR, from one memory type to another and back. */
 	memset(self->plain, 0x11, 8 * PAGE);
-	memset(big, 0, sizeof(big));
+	memset(big, 0, len);
 	memset(self->plain + 4 * PAGE, 0x22, PAGE);
-	ASSERT_EQ(sizeof(big), vfio_region_read(&self->d, BAR, 0, big,
-						sizeof(big)));
-	EXPECT_EQ(0, memcmp(big, self->plain, sizeof(big)));
-	memset(big, 0x33, sizeof(big));
-	ASSERT_EQ(sizeof(big), vfio_region_write(&self->d, BAR, 2 * PAGE, big,
-						 sizeof(big)));
-	EXPECT_EQ(0, memcmp(big, self->plain + 2 * PAGE, sizeof(big)));
+	ASSERT_EQ(len, vfio_region_read(&self->d, BAR, 0, big, len));
+	EXPECT_EQ(0, memcmp(big, self->plain, len));
+	memset(big, 0x33, len);
+	ASSERT_EQ(len, vfio_region_write(&self->d, BAR, 2 * PAGE, big, len));
+	EXPECT_EQ(0, memcmp(big, self->plain + 2 * PAGE, len));
 
 	/* It is as long as it is. */
-	EXPECT_EQ(4 * PAGE, vfio_pread(self->d.device, big, sizeof(big),
-				       info.offset));
-	EXPECT_EQ(8, vfio_pread(self->d.device, big, sizeof(big),
+	EXPECT_EQ(4 * PAGE, vfio_pread(self->d.device, big, len, info.offset));
+	EXPECT_EQ(8, vfio_pread(self->d.device, big, len,
 				info.offset + 4 * PAGE - 8));
 	EXPECT_EQ(-EINVAL, vfio_pread(self->d.device, big, 8,
 				      info.offset + 4 * PAGE));
@@ -346,6 +346,7 @@ TEST_F(alias, read_and_write)
 	ASSERT_EQ(0, vfio_cfg_memory(&self->d, false));
 	EXPECT_EQ(-EIO, vfio_pread(self->d.device, big, 8, info.offset));
 	EXPECT_EQ(-EIO, vfio_pwrite(self->d.device, big, 8, info.offset));
+	free(big);
 }
 
 /* Types before, while and after there is an alias in the midst of huge pages. */

@@ -19,7 +19,7 @@
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
-#define PAGE		4096UL
+#define PAGE		VFIO_PAGE
 #define RAM_IOVA	0x100000UL
 #define BAR_IOVA	0x4000000UL
 #define ROUNDS		40

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/param.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -22,11 +23,11 @@
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
-#define PAGE 4096ULL
+#define PAGE VFIO_PAGE
 #define KiB 1024ULL
 #define MiB 0x100000ULL
 #define PARAMETERS "/sys/module/vfio_iommu_type1/parameters/"
-#define HUGEPAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+#define HUGEPAGES "/proc/sys/vm/nr_hugepages"
 
 FIXTURE(edu)
 {
@@ -108,8 +109,9 @@ static void *motley(uint64_t *size)
 
 TEST_F(edu, every_kind_of_memory)
 {
-	static const unsigned int pages[] = {
-		0, 36, 37, 38, 500, 1060, 1061, 1062, 1124, 1125, 1161,
+	const unsigned int huge = 4 * MiB / PAGE, pages[] = {
+		0, 36, 37, 38, 37 + huge / 2, 36 + huge, 37 + huge, 38 + huge,
+		100 + huge, 101 + huge, 137 + huge,
 	};
 	void *result = vfio_alloc_pages(PAGE);
 	uint64_t size, iova = 16 * MiB;
@@ -138,19 +140,21 @@ TEST_F(edu, without_huge_pages)
 	EXPECT_EQ(0, vfio_dma_map(self->c, mem, iova, size));
 	ASSERT_EQ(0, vfio_sysfs_write(PARAMETERS "disable_hugepages", "0"));
 	EXPECT_LOCKED(size + PAGE);
-	check_page(_metadata, &self->d, mem, iova, 700, result, 0);
+	check_page(_metadata, &self->d, mem, iova, 3 * MiB / PAGE, result, 0);
 	EXPECT_EQ(0, vfio_dma_unmap(self->c, iova, size));
 }
 
 TEST_F(edu, hugetlb)
 {
 	void *result = vfio_alloc_pages(PAGE);
-	uint64_t size = 8 * MiB, i;
-	char saved[32];
+	const uint64_t huge = vfio_huge_page(), size = MAX(8 * MiB, 2 * huge);
+	char saved[32], wanted[32];
+	uint64_t i;
 	void *mem;
 
 	ASSERT_EQ(0, vfio_sysfs_read(HUGEPAGES, saved, sizeof(saved)));
-	ASSERT_EQ(0, vfio_sysfs_write(HUGEPAGES, "4"));
+	snprintf(wanted, sizeof(wanted), "%d", (int)(size / huge));
+	ASSERT_EQ(0, vfio_sysfs_write(HUGEPAGES, wanted));
 	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE |
 		   MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	if (mem == MAP_FAILED)
@@ -162,7 +166,7 @@ TEST_F(edu, hugetlb)
 	ASSERT_EQ(0, vfio_dma_map(self->c, mem + 7 * PAGE,
 				  16 * MiB + 7 * PAGE, size - 7 * PAGE));
 	EXPECT_LOCKED(size + PAGE);
-	for (i = 6; i < 2048; i += 509)
+	for (i = 6; i < size / PAGE; i += 509)
 		check_page(_metadata, &self->d, mem, 16 * MiB, i, result, 0);
 	EXPECT_EQ(0, vfio_dma_unmap(self->c, 16 * MiB, size));
 	EXPECT_LOCKED(PAGE);
@@ -186,18 +190,18 @@ TEST_F(edu, rights)
 					VFIO_DMA_MAP_FLAG_READ));
 	ASSERT_EQ(0, vfio_dma_map(self->c, (void *)mem + PAGE, PAGE, PAGE));
 	EXPECT_LOCKED(3 * PAGE);
-	mem[512] = 0x77;
+	mem[PAGE / 8] = 0x77;
 	EXPECT_EQ(0, edu_copy(&self->d, 8 * PAGE, PAGE));
-	EXPECT_EQ(0, mem[512]);
+	EXPECT_EQ(0, mem[PAGE / 8]);
 	EXPECT_EQ(0, edu_copy(&self->d, 0, PAGE));
-	EXPECT_EQ(0x1234, mem[512]);
-	mem[512] = 0x5678;
+	EXPECT_EQ(0x1234, mem[PAGE / 8]);
+	mem[PAGE / 8] = 0x5678;
 	EXPECT_EQ(0, edu_copy(&self->d, PAGE, 0));
 	EXPECT_EQ(0x1234, mem[0]);
 	/* What is unmapped is out of reach. */
 	EXPECT_EQ(0, vfio_dma_unmap(self->c, PAGE, PAGE));
 	EXPECT_EQ(0, edu_dma(&self->d, PAGE, 64, true));
-	seen = mem[512];
+	seen = mem[PAGE / 8];
 	EXPECT_EQ(0x5678, seen);
 }
 
@@ -221,7 +225,8 @@ TEST_F(edu, replay)
 	ASSERT_EQ(0, vfio_dev_open_with(&self->d, VFIO_EDU, &first));
 	ASSERT_EQ(0, vfio_cfg_command(&self->d, 6, 0));
 	EXPECT_LOCKED(locked);
-	check_page(_metadata, &self->d, mem, iova, 1100, result, 0);
+	check_page(_metadata, &self->d, mem, iova, 76 + 4 * MiB / PAGE, result,
+		   0);
 
 	/* And keeps it when the first leaves. */
 	close(first.device);
@@ -270,23 +275,23 @@ static int drop_capability(int cap)
 static void limit_child(struct __test_metadata *_metadata, int c)
 {
 	struct rlimit limit = { 64 * PAGE, 64 * PAGE };
-	void *mem = vfio_alloc_pages(MiB);
+	void *mem = vfio_alloc_pages(2 * MiB);
 	int64_t locked = vfio_locked_kb();
 
 	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
 	/* The privilege counts that a mapping was made with. */
-	EXPECT_EQ(0, vfio_dma_map(c, mem, 0, MiB));
-	EXPECT_EQ(0, vfio_dma_unmap(c, 0, MiB));
+	EXPECT_EQ(0, vfio_dma_map(c, mem, 0, 2 * MiB));
+	EXPECT_EQ(0, vfio_dma_unmap(c, 0, 2 * MiB));
 	ASSERT_EQ(0, drop_capability(CAP_IPC_LOCK));
 
 	EXPECT_EQ(-ENOMEM, vfio_dma_map(c, mem, 0, 65 * PAGE));
 	EXPECT_EQ(locked, vfio_locked_kb());
 	EXPECT_EQ(0, vfio_dma_map(c, mem, 0, 64 * PAGE));
-	EXPECT_EQ(-ENOMEM, vfio_dma_map(c, mem, MiB, PAGE));
-	EXPECT_EQ(locked + 256, vfio_locked_kb());
+	EXPECT_EQ(-ENOMEM, vfio_dma_map(c, mem, 2 * MiB, PAGE));
+	EXPECT_EQ(locked + 64 * PAGE / KiB, vfio_locked_kb());
 	EXPECT_EQ(0, vfio_dma_unmap(c, 0, 64 * PAGE));
-	EXPECT_EQ(0, vfio_dma_map(c, mem, MiB, PAGE));
-	EXPECT_EQ(0, vfio_dma_unmap(c, MiB, PAGE));
+	EXPECT_EQ(0, vfio_dma_map(c, mem, 2 * MiB, PAGE));
+	EXPECT_EQ(0, vfio_dma_unmap(c, 2 * MiB, PAGE));
 	EXPECT_EQ(locked, vfio_locked_kb());
 }
 
@@ -337,14 +342,14 @@ TEST_F(edu, vaddr_moves_the_charge)
 	EXPECT_LOCKED(MiB);
 	pid = fork();
 	if (!pid) {
-		struct rlimit limit = { 255 * PAGE, 256 * PAGE };
+		struct rlimit limit = { MiB - PAGE, MiB };
 		int bad;
 
 		setrlimit(RLIMIT_MEMLOCK, &limit);
 		drop_capability(CAP_IPC_LOCK);
 		bad = vfio_dma_map_flags(self->c, mem, 0, MiB,
 					 VFIO_DMA_MAP_FLAG_VADDR) != -ENOMEM;
-		limit.rlim_cur = 256 * PAGE;
+		limit.rlim_cur = MiB;
 		setrlimit(RLIMIT_MEMLOCK, &limit);
 		_exit(bad || vfio_locked_kb() ||
 		      vfio_dma_map_flags(self->c, mem, 0, MiB,

@@ -22,7 +22,7 @@
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
-#define PAGE 4096ULL
+#define PAGE VFIO_PAGE
 #define MiB 0x100000ULL
 #define READ 1
 #define WRITE 2
@@ -96,7 +96,7 @@ TEST_F(emulated, pin)
 	EXPECT_EQ(1, emu_pin(d, 5 * MiB, 1, WRITE, NULL));
 	/* All or nothing. */
 	EXPECT_EQ(-EINVAL, emu_pin(d, MiB + 4 * PAGE, 8, READ, NULL));
-	EXPECT_EQ(6 * 4, vfio_locked_kb());
+	EXPECT_EQ(6 * PAGE / 1024, vfio_locked_kb());
 
 	vfio_dev_close(d);
 	ASSERT_EQ(0, emu_open(&v1, 0, VFIO_TYPE1_IOMMU, NULL));
@@ -114,11 +114,11 @@ TEST_F(emulated, charge)
 	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, 0, MiB));
 	EXPECT_EQ(0, vfio_locked_kb());
 	EXPECT_EQ(16, emu_pin(d, 0, 16, READ, NULL));
-	EXPECT_EQ(16 * 4, vfio_locked_kb());
+	EXPECT_EQ(16 * PAGE / 1024, vfio_locked_kb());
 	EXPECT_EQ(16, emu_pin(d, 8 * PAGE, 16, READ, NULL));
-	EXPECT_EQ(24 * 4, vfio_locked_kb());
+	EXPECT_EQ(24 * PAGE / 1024, vfio_locked_kb());
 	EXPECT_EQ(0, emu_unpin(d, 0, 8));
-	EXPECT_EQ(16 * 4, vfio_locked_kb());
+	EXPECT_EQ(16 * PAGE / 1024, vfio_locked_kb());
 	EXPECT_EQ(0, emu_unpin(d, 0, 64));
 	EXPECT_EQ(0, vfio_locked_kb());
 
@@ -145,7 +145,7 @@ static void limit_child(struct __test_metadata *_metadata,
 	EXPECT_EQ(0, vfio_dma_map(d->container, mem, 0, MiB));
 	EXPECT_EQ(6, emu_pin(d, 0, 6, READ, NULL));
 	EXPECT_EQ(-ENOMEM, emu_pin(d, 6 * PAGE, 3, READ, NULL));
-	EXPECT_EQ(6 * 4, vfio_locked_kb());
+	EXPECT_EQ(6 * PAGE / 1024, vfio_locked_kb());
 	EXPECT_EQ(2, emu_pin(d, 6 * PAGE, 2, READ, NULL));
 	EXPECT_EQ(-ENOMEM, emu_pin(d, 8 * PAGE, 1, READ, NULL));
 	EXPECT_EQ(0, emu_unpin(d, 0, 8));
@@ -255,16 +255,18 @@ TEST_F(emulated, dirty_is_what_the_driver_touched)
 
 	/* A mapping too large for a bitmap. */
 	ASSERT_EQ(0, vfio_dirty_tracking(c, false));
-	ASSERT_EQ(0, vfio_dma_map(c, NULL, 1ULL << 50, 1ULL << 44));
+	ASSERT_EQ(0, vfio_dma_map(c, NULL, 1ULL << 50, PAGE << 32));
 	EXPECT_EQ(-EINVAL, vfio_dirty_tracking(c, true));
 	EXPECT_EQ(-EINVAL, dirty(c, MiB, 40, &bits));
-	ASSERT_EQ(0, vfio_dma_unmap(c, 1ULL << 50, 1ULL << 44));
+	ASSERT_EQ(0, vfio_dma_unmap(c, 1ULL << 50, PAGE << 32));
 	ASSERT_EQ(0, vfio_dirty_tracking(c, true));
-	EXPECT_EQ(-EINVAL, vfio_dma_map(c, NULL, 1ULL << 50, 1ULL << 44));
-	EXPECT_EQ(0, vfio_dma_unmap(c, 1ULL << 50, 1ULL << 44));
+	EXPECT_EQ(-EINVAL, vfio_dma_map(c, NULL, 1ULL << 50, PAGE << 32));
+	EXPECT_EQ(0, vfio_dma_unmap(c, 1ULL << 50, PAGE << 32));
 }
 
-/* A bitmap of several pages, from @shift pages before the mapping on. */
+#define MANY 131072
+
+/* A bitmap of 16 KiB, from @shift pages before the mapping on. */
 static void dirty_many(struct __test_metadata *_metadata, const uint64_t *bits,
 		       const unsigned int *pages, int npages, int shift)
 {
@@ -275,7 +277,7 @@ static void dirty_many(struct __test_metadata *_metadata, const uint64_t *bits,
 			     (pages[i] + shift) % 64 & 1) {
 			TH_LOG("page %u", pages[i]);
 		}
-	for (i = 0; i < (512 * MiB / PAGE + shift) / 64; i++)
+	for (i = 0; i < (MANY + shift) / 64; i++)
 		n += __builtin_popcountll(bits[i]);
 	EXPECT_EQ(npages, n);
 }
@@ -285,29 +287,32 @@ TEST_F(emulated, dirty_among_many)
 	static const unsigned int at[] = {
 		0, 1, 32703, 32704, 32767, 32768, 65535, 65599, 98303, 131071,
 	};
-	const uint64_t size = 512 * MiB, iova = 1024 * MiB, room = 5 * PAGE;
+	const uint64_t size = MANY * PAGE, iova = 1024 * MiB, room = 5 * PAGE;
 	uint64_t buf = 0, done;
+	char *mem, *area, *half;
 	uint64_t *bits;
-	char *mem;
 	int i, k;
 
 	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE |
 		   MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	ASSERT_NE(MAP_FAILED, mem);
 	ASSERT_EQ(0, madvise(mem, size, MADV_NOHUGEPAGE));
-	bits = vfio_alloc_pages(room);
-	ASSERT_NE(NULL, bits);
+	/* Half of it is before the end of a page. */
+	area = vfio_alloc_pages(room);
+	ASSERT_NE(NULL, area);
+	half = area + 2 * PAGE;
+	bits = (uint64_t *)(half - MANY / 8 / 2);
 	ASSERT_EQ(0, vfio_dma_map(self->c, mem, iova, size));
 	ASSERT_EQ(0, vfio_dirty_tracking(self->c, true));
 	for (k = 0; k < 4; k++) {
-		memset(bits, 0, room);
+		memset(area, 0, room);
 		for (i = 0; i < ARRAY_SIZE(at); i++)
 			EXPECT_EQ(0, emu_rw(&self->d, iova + at[i] * PAGE, &buf,
 					    8, true));
 		if (k == 0) {
 			EXPECT_EQ(0, vfio_dirty_get(self->c, iova, size, bits));
 			dirty_many(_metadata, bits, at, ARRAY_SIZE(at), 0);
-			memset(bits, 0, room);
+			memset(area, 0, room);
 			EXPECT_EQ(0, vfio_dirty_get(self->c, iova, size, bits));
 			dirty_many(_metadata, bits, at, 0, 0);
 		} else if (k == 1) {
@@ -316,13 +321,12 @@ TEST_F(emulated, dirty_among_many)
 			dirty_many(_metadata, bits, at, ARRAY_SIZE(at), 64);
 		} else if (k == 2) {
 			/* What a query reports that fails is not lost. */
-			ASSERT_EQ(0, mprotect(bits + 2 * PAGE / 8, PAGE,
-					      PROT_NONE));
+			ASSERT_EQ(0, mprotect(half, PAGE, PROT_NONE));
 			EXPECT_EQ(-EFAULT, vfio_dirty_get(self->c, iova, size,
 							  bits));
-			ASSERT_EQ(0, mprotect(bits + 2 * PAGE / 8, PAGE,
+			ASSERT_EQ(0, mprotect(half, PAGE,
 					      PROT_READ | PROT_WRITE));
-			memset(bits, 0, room);
+			memset(area, 0, room);
 			EXPECT_EQ(0, vfio_dirty_get(self->c, iova, size, bits));
 			for (i = 0; i < ARRAY_SIZE(at); i++)
 				EXPECT_EQ(1, bits[at[i] / 64] >> at[i] % 64 &
@@ -417,7 +421,7 @@ TEST_F(emulated, no_limits)
 	uint64_t done, seen;
 
 	ASSERT_NE(NULL, info);
-	EXPECT_EQ(-4096ULL, info->iova_pgsizes);
+	EXPECT_EQ(-PAGE, info->iova_pgsizes);
 	EXPECT_EQ(NULL, vfio_info_cap(info, info->cap_offset,
 				      VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE));
 	free(info);
@@ -464,47 +468,49 @@ TEST_F(emulated, the_last_page)
 TEST_F(emulated, with_an_iommu)
 {
 	struct vfio_dev *d = &self->d, phys;
-	uint64_t bits, seen;
+	uint64_t bits, seen, window;
 	int c = self->c;
 
 	ASSERT_EQ(0, vfio_dma_map(c, self->mem, MiB, 64 * PAGE));
 	ASSERT_EQ(0, vfio_dirty_tracking(c, true));
 	EXPECT_EQ(3, emu_pin(d, MiB, 3, READ, NULL));
-	EXPECT_EQ(3 * 4, vfio_locked_kb());
+	EXPECT_EQ(3 * PAGE / 1024, vfio_locked_kb());
 	EXPECT_EQ(0, dirty(c, MiB, 64, &bits));
 	EXPECT_EQ(7, bits);
 
 	if (vfio_dev_open_with(&phys, VFIO_EDU, d) == -ENXIO)
 		SKIP(return, "no device %s here", VFIO_EDU);
+	window = vfio_pci_msi_window(phys.bdf);
+	ASSERT_NE(0, window);
 	/* Now all is pinned, and nothing is charged twice. */
-	EXPECT_EQ(64 * 4, vfio_locked_kb());
+	EXPECT_EQ(64 * PAGE / 1024, vfio_locked_kb());
 	EXPECT_EQ(2, emu_pin(d, MiB + 8 * PAGE, 2, READ, &seen));
-	EXPECT_EQ(64 * 4, vfio_locked_kb());
+	EXPECT_EQ(64 * PAGE / 1024, vfio_locked_kb());
 	EXPECT_EQ(0, emu_unpin(d, MiB, 1));
-	EXPECT_EQ(64 * 4, vfio_locked_kb());
+	EXPECT_EQ(64 * PAGE / 1024, vfio_locked_kb());
 	EXPECT_EQ(0, dirty(c, MiB, 64, &bits));
 	EXPECT_EQ(-1ULL, bits);
 	EXPECT_EQ(0, vfio_ioctl(c, VFIO_CHECK_EXTENSION, VFIO_UPDATE_VADDR));
-	EXPECT_EQ(-EINVAL, vfio_dma_map(c, self->mem, 0xfee00000, PAGE));
+	EXPECT_EQ(-EINVAL, vfio_dma_map(c, self->mem, window, PAGE));
 
 	/* What it may have dirtied is dirty once more. */
 	vfio_dev_close(&phys);
-	EXPECT_EQ(4 * 4, vfio_locked_kb());
+	EXPECT_EQ(4 * PAGE / 1024, vfio_locked_kb());
 	EXPECT_EQ(0, dirty(c, MiB, 64, &bits));
 	EXPECT_EQ(-1ULL, bits);
 	EXPECT_EQ(0, dirty(c, MiB, 64, &bits));
 	EXPECT_EQ(0x306, bits);
-	EXPECT_EQ(0, vfio_dma_map(c, self->mem, 0xfee00000, PAGE));
+	EXPECT_EQ(0, vfio_dma_map(c, self->mem, window, PAGE));
 	/* It cannot come back where it cannot reach. */
 	EXPECT_EQ(-EINVAL, vfio_dev_open_with(&phys, VFIO_EDU, d));
-	EXPECT_EQ(4 * 4, vfio_locked_kb());
-	EXPECT_EQ(0, vfio_dma_unmap(c, 0xfee00000, PAGE));
+	EXPECT_EQ(4 * PAGE / 1024, vfio_locked_kb());
+	EXPECT_EQ(0, vfio_dma_unmap(c, window, PAGE));
 	/* Nor when there is no memory to reach; nothing of the try is left. */
 	EXPECT_EQ(0, vfio_dma_map(c, NULL, 2 * MiB, PAGE));
 	EXPECT_EQ(-EFAULT, vfio_dev_open_with(&phys, VFIO_EDU, d));
-	EXPECT_EQ(4 * 4, vfio_locked_kb());
+	EXPECT_EQ(4 * PAGE / 1024, vfio_locked_kb());
 	EXPECT_EQ(2, emu_pin(d, MiB + 20 * PAGE, 2, READ, NULL));
-	EXPECT_EQ(6 * 4, vfio_locked_kb());
+	EXPECT_EQ(6 * PAGE / 1024, vfio_locked_kb());
 }
 
 TEST_F(emulated, two_drivers)
@@ -515,9 +521,9 @@ TEST_F(emulated, two_drivers)
 	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, MiB, 16 * PAGE));
 	EXPECT_EQ(4, emu_pin(&self->d, MiB, 4, READ, NULL));
 	EXPECT_EQ(4, emu_pin(&second, MiB + 2 * PAGE, 4, READ, NULL));
-	EXPECT_EQ(6 * 4, vfio_locked_kb());
+	EXPECT_EQ(6 * PAGE / 1024, vfio_locked_kb());
 	EXPECT_EQ(0, emu_unpin(&self->d, MiB, 4));
-	EXPECT_EQ(4 * 4, vfio_locked_kb());
+	EXPECT_EQ(4 * PAGE / 1024, vfio_locked_kb());
 	EXPECT_EQ(2, emu_pin(&self->d, MiB, 2, READ, NULL));
 	EXPECT_EQ(0, vfio_dma_unmap(self->c, MiB, 16 * PAGE));
 	EXPECT_EQ(1, emu_unmaps(&self->d, 0).calls);

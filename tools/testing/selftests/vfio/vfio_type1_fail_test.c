@@ -16,7 +16,7 @@
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
-#define PAGE 4096ULL
+#define PAGE VFIO_PAGE
 #define MiB 0x100000ULL
 #define MANY 2000
 

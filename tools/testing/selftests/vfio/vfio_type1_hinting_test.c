@@ -17,7 +17,7 @@
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
-#define PAGE 4096ULL
+#define PAGE VFIO_PAGE
 #define KiB 1024ULL
 #define MiB 0x100000ULL
 #define CHUNKS 32

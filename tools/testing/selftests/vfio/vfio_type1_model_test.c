@@ -27,7 +27,7 @@
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
-#define PAGE 4096ULL
+#define PAGE VFIO_PAGE
 #define READ 1
 #define WRITE 2
 
@@ -748,7 +748,7 @@ TEST_F(model, agrees)
 	TH_LOG("seed %#x, %d steps", self->seed, steps_of_run);
 	for (step = 0; step < steps_of_run; step++) {
 		steps[rnd(self, ARRAY_SIZE(steps))](_metadata, self, step);
-		SAME(self->locked + model_charge(m) * 4, vfio_locked_kb());
+		SAME(self->locked + model_charge(m) * PAGE / 1024, vfio_locked_kb());
 		SAME(LIMIT - m->nr, vfio_dma_avail(self->c));
 		if (step % 64 == 0)
 			SAME(self->pinned + model_pins(m),

@@ -96,12 +96,12 @@ int vfio_dirty_tracking(int container, bool on)
 	return vfio_ioctl(container, VFIO_IOMMU_DIRTY_PAGES, &dirty);
 }
 
-/* Bits that stand for 4 KiB each, in as many words as that takes. */
+/* Bits that stand for a page each, in as many words as that takes. */
 static struct vfio_bitmap dirty_bitmap(uint64_t size, uint64_t *bits)
 {
 	struct vfio_bitmap bitmap = {
-		.pgsize = 4096,
-		.size = (size / 4096 + 63) / 64 * 8,
+		.pgsize = VFIO_PAGE,
+		.size = (size / VFIO_PAGE + 63) / 64 * 8,
 		.data = (__u64 *)bits,
 	};
 

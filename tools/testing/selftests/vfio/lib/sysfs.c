@@ -210,6 +210,21 @@ int vfio_pci_group(const char *bdf)
 	return ret ? ret : atoi(name);
 }
 
+/* The first address that DMA cannot use because MSIs go there; 0 if there is none. */
+uint64_t vfio_pci_msi_window(const char *bdf)
+{
+	char text[4096], *rest = text, *line;
+	unsigned long long start;
+
+	if (vfio_pci_attr_read(bdf, "iommu_group/reserved_regions", text,
+			       sizeof(text)) < 0)
+		return 0;
+	while ((line = strsep(&rest, "\n")))
+		if (strstr(line, "msi") && sscanf(line, "%llx", &start) == 1)
+			return start;
+	return 0;
+}
+
 /* The name of the driver bound to the device; -ENOENT when there is none. */
 int vfio_pci_driver(const char *bdf, char *name, size_t len)
 {

@@ -103,6 +103,13 @@ int vfio_run(const char *const argv[])
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;
 }
 
+/* What one entry of the page tables' last level but one maps. */
+uint64_t vfio_huge_page(void)
+{
+	/* A page table is a page of entries of eight bytes. */
+	return VFIO_PAGE * (VFIO_PAGE / 8);
+}
+
 int vfio_modprobe(const char *module)
 {
 	const char *const argv[] = { "modprobe", module, NULL };
@@ -186,6 +193,8 @@ static const struct {
 	{ "DMAR: [DMA", "fault addr " },		/* Intel's VT-d */
 	{ "IO_PAGE_FAULT", "address=" },		/* AMD-Vi */
 	{ "fault from EP", " at " },			/* virtio-iommu */
+	/* Arm's SMMUv3: a record for each word of an event, one of them the address */
+	{ "arm-smmu-v3", "0x" },
 };
 
 /* At the address that @arg points to, or at any one. */

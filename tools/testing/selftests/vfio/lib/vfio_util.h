@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #ifndef __user
 #define __user
@@ -62,6 +63,7 @@ bool vfio_pci_is_there(const char *bdf);
 int vfio_debugfs_need(const char *path);
 
 int vfio_pci_group(const char *bdf);
+uint64_t vfio_pci_msi_window(const char *bdf);
 int vfio_pci_link(const char *bdf, const char *attr, char *name, size_t len);
 int vfio_pci_driver(const char *bdf, char *name, size_t len);
 bool vfio_pci_is_bound(const char *bdf, const char *driver);
@@ -293,6 +295,10 @@ int vfio_open_files(void);
 
 /* system.c: the rest of the machine */
 
+/* The kernel's: 4 KiB, or more on some architectures. */
+#define VFIO_PAGE	((uint64_t)sysconf(_SC_PAGESIZE))
+
+uint64_t vfio_huge_page(void);
 int64_t vfio_proc_status_kb(pid_t pid, const char *key);
 int64_t vfio_pinned_pages(void);
 int vfio_interrupt_lines(const char *needle);
