@@ -41,9 +41,9 @@ def _modules(version, root, names):
     return list(files)
 
 
-def build(cache, version, root, init, names=MODULES):
-    """Returns the path of the initramfs for a kernel; cache is a directory."""
-    busybox = pathlib.Path("/bin/busybox")
+def build(cache, version, root, busybox, init, names=MODULES):
+    """Returns the path of the initramfs for a kernel; cache is a directory. Files are
+    paths: busybox, and init, which becomes the first process."""
     modules = _modules(version, root, names)
     key = hashlib.sha256(pathlib.Path(__file__).read_bytes())
     for file in [busybox, init, *modules]:

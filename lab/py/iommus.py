@@ -9,6 +9,8 @@ class Iommu:
     about: str
     # QEMU's -device; none if empty.
     device: str = ""
+    # What it adds to QEMU's -machine.
+    machine: str = ""
     # For the kernel's command line; modprobe takes parameters of modules from it, too.
     words: str = ""
     # What the initramfs has to load, before any device finds its driver.
@@ -45,5 +47,6 @@ IOMMUS = {
         modules=["virtio_iommu"],
         # That of the PCI device.
         name="0000:00:01.0"),
+    "smmuv3": Iommu("arm64: Arm's SMMUv3", machine=",iommu=smmuv3", name="smmu3.*"),
     "none": Iommu("no IOMMU"),
 }

@@ -17,10 +17,10 @@ def below(directory):
 
 
 class ModuleTree:
-    """ROOT/lib/modules/VERSION, and layers for it."""
+    """ROOT/lib/modules/VERSION, and layers for it; PREFIX is that of the binutils."""
 
-    def __init__(self, cache, version, root):
-        self.cache, self.version, self.root = cache, version, root
+    def __init__(self, cache, version, root, prefix=""):
+        self.cache, self.version, self.root, self.prefix = cache, version, root, prefix
         self.directory = root / "lib/modules" / version
 
     def stock(self):
@@ -46,7 +46,7 @@ class ModuleTree:
             target = updates / file.path.name
             if target.exists():
                 raise ValueError(f"two modules of the name {file.path.name}")
-            subprocess.run(["strip", "--strip-debug", "-o", target, file.path], check=True)
+            subprocess.run([f"{self.prefix}strip", "--strip-debug", "-o", target, file.path], check=True)
 
     def indexed(self, files):
         """A layer with depmod's files. depmod takes long, so the result is kept for

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The machines of lab/kernels: a Debian kernel, and what QEMU makes for it to run on."""
+
+import dataclasses
+import pathlib
+
+LAB = pathlib.Path(__file__).resolve().parent.parent
+BUILD = LAB.parent / "build"
+DEFAULT = "debian"
+
+
+@dataclasses.dataclass(frozen=True)
+class Board:
+    qemu: str
+    machine: str    # QEMU's -machine
+    iommus: list    # which it can have; the first if nothing is said
+    words: list     # of the kernel's command line
+
+
+BOARDS = {
+    "amd64": Board(
+        qemu="qemu-system-x86_64",
+        machine="q35",
+        iommus=["intel", "intel-48", "intel-ats", "amd", "virtio", "none"],
+        # On a busy host the boot's check of the timer interrupt gives up too early.
+        words=["console=ttyS0", "no_timer_check", "iommu=nopt"]),
+    # There is no firmware, so the kernel has a device tree and no ACPI. Slots of root
+    # ports are pciehp's, and a root port is in one IOMMU group with what is behind it, for
+    # the kernel asks for ACS after it has found the ports. MSIs go through the IOMMU to the
+    # interrupt controller's ITS. An access of a width that a device does not take ends in
+    # an abort, which the kernel does not survive if it was the kernel's.
+    "arm64": Board(
+        qemu="qemu-system-aarch64",
+        machine="virt,gic-version=3,its=on",
+        iommus=["smmuv3", "none"],
+        words=["console=ttyAMA0", "iommu.passthrough=0"]),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    name: str
+    arch: str
+    flavour: str
+    prefix: str     # of the cross compiler
+
+    @property
+    def native(self):
+        """It runs the programs of the machine we are on."""
+        return not self.prefix
+
+    @property
+    def board(self):
+        return BOARDS[self.arch]
+
+    @property
+    def kernel(self):
+        return BUILD / "kernels" / self.name
+
+    @property
+    def build(self):
+        """Has the modules that were built for it."""
+        return BUILD if self.name == DEFAULT else BUILD / self.name
+
+    @property
+    def selftests(self):
+        return (BUILD if self.native else BUILD / self.arch) / "selftests"
+
+    @property
+    def root(self):
+        """The root of its file system."""
+        return pathlib.Path("/") if self.native else BUILD / self.arch / "root"
+
+
+def read_table():
+    """{name: Machine}"""
+    machines = {}
+    for line in (LAB / "kernels").read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            name, arch, flavour, prefix = line.split()
+            machines[name] = Machine(name, arch, flavour, prefix.strip("-") and prefix)
+    return machines
