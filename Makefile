@@ -4,7 +4,7 @@
 # Each command uses all CPUs, whatever -j says.
 .NOTPARALLEL:
 unexport MAKEFLAGS
-.PHONY: help setup source modules intree selftests test-modules debug run test quick test-iommu test-threads test-kcsan compare bench clients \
+.PHONY: help setup source modules intree selftests test-modules debug run test quick test-iommu test-threads test-kcsan arm64 test-arm64 compare bench clients \
 	coverage fuzz soak check check-series check-style check-variants check-configs \
 	check-debian12 check-debian13 series deb check-deb dkms clean
 
@@ -18,6 +18,7 @@ help:
 	@echo 'make test-threads  what races, on Debian'\''s kernel, with a thread for each CPU'
 	@echo 'make test-kcsan   the tests that do several things at once, on a kernel that looks for'
 	@echo '                  data races'
+	@echo 'make test-arm64   a part of them on arm64: Debian'\''s kernels for 4 and 16 KiB pages'
 	@echo 'make compare      what devices show through the stock modules and through ours'
 	@echo 'make clients      a virtual machine in the virtual machine, and DPDK: stock and ours'
 	@echo 'make bench        what operations cost, stock and ours, in instructions'
@@ -93,6 +94,16 @@ test-kcsan: source selftests
 	@lab/fetch-qemu
 	@lab/build-debug kcsan
 	@lab/test --part kcsan $(SUITES)
+
+arm64: source
+	@lab/setup arm64
+	@lab/build-selftests arm64
+	@for kernel in arm64 arm64-16k; do \
+		lab/build-modules $$kernel && lab/build-test-modules $$kernel || exit 1; \
+	done
+
+test-arm64: arm64
+	@lab/test --part arm64 --part arm64-16k $(SUITES)
 
 compare: modules
 	@lab/compare
