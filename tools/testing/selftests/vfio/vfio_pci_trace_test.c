@@ -244,9 +244,9 @@ TEST_F(trace, partly_there)
 TEST_F(trace, alignment)
 {
 	const uint64_t offsets[] = {
-		0, PAGE, MIB, PMD - PAGE, PMD, PMD + PAGE, 5 * MIB,
+		0, PAGE, PMD / 2, PMD - PAGE, PMD, PMD + PAGE, PMD * 5 / 2,
 	};
-	uint64_t sizes[] = { PMD, PMD + PAGE, 3 * MIB, 4 * PMD, 0, 0 };
+	uint64_t sizes[] = { PMD, PMD + PAGE, PMD * 3 / 2, 4 * PMD, 0, 0 };
 	unsigned int i, j;
 	uint8_t *p;
 
