@@ -9,8 +9,6 @@ class Iommu:
     about: str
     # QEMU's -device; none if empty.
     device: str = ""
-    # What it adds to QEMU's -machine.
-    machine: str = ""
     # For the kernel's command line; modprobe takes parameters of modules from it, too.
     words: str = ""
     # What the initramfs has to load, before any device finds its driver.
@@ -19,6 +17,8 @@ class Iommu:
     name: str = ""
     # "FILE MASK VALUE" below /sys/class/iommu/NAME: what tells it from its relatives.
     registers: list = dataclasses.field(default_factory=list)
+    # What it adds to QEMU's -machine.
+    machine: str = ""
 
 
 def _intel(about, address_bits=39, device_iotlb=False):
