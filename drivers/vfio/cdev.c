@@ -89,7 +89,7 @@ static int vfio_cdev_bind_to(struct vfio_device_file *df, int iommufd,
 
 	lockdep_assert_held(&df->device->dev_set->lock);
 
-	if (df->working)
+	if (df->opened)
 		return -EINVAL;
 
 	ictx = iommufd_ctx_from_fd(iommufd);
@@ -108,11 +108,49 @@ static void vfio_cdev_unbind(struct vfio_device_file *df)
 	struct vfio_device *device = df->device;
 
 	vfio_device_lock_set(device);
-	vfio_device_file_stop(df);
+	vfio_device_stop_files(device, 1);
 	device->cdev_opened = false;
 	mutex_unlock(&device->dev_set->lock);
 
 	vfio_group_let_open(device);
+}
+
+/* Open the device by binding @df to @iommufd, as a call. */
+static int vfio_cdev_open_by(struct vfio_device_file *df, int iommufd,
+			     const uuid_t *token)
+{
+	struct vfio_device *device = df->device;
+	int ret;
+
+	ret = vfio_group_keep_closed(device);
+	if (ret)
+		return ret;
+
+	vfio_device_lock_set(device);
+	ret = vfio_cdev_bind_to(df, iommufd, token);
+	mutex_unlock(&device->dev_set->lock);
+	if (ret) {
+		vfio_group_let_open(device);
+		return ret;
+	}
+
+	if (!vfio_device_file_set_opened(df)) {
+		vfio_cdev_unbind(df);
+		return -ENODEV;
+	}
+	return 0;
+}
+
+/* Undo that, if nobody else has. */
+static void vfio_cdev_cancel(struct vfio_device_file *df)
+{
+	struct vfio_device *device = df->device;
+
+	if (!vfio_device_enter(device))
+		return;
+	if (vfio_device_file_unset_opened(df))
+		vfio_cdev_unbind(df);
+	vfio_device_leave(device);
 }
 
 /* VFIO_DEVICE_BIND_IOMMUFD */
@@ -146,21 +184,16 @@ long vfio_cdev_bind(struct vfio_device_file *df,
 	if (df->group)
 		return -EINVAL;
 
-	ret = vfio_group_keep_closed(device);
+	if (!vfio_device_enter(device))
+		return -ENODEV;
+	ret = vfio_cdev_open_by(df, bind.iommufd, token);
+	vfio_device_leave(device);
 	if (ret)
 		return ret;
 
-	vfio_device_lock_set(device);
-	ret = vfio_cdev_bind_to(df, bind.iommufd, token);
-	mutex_unlock(&device->dev_set->lock);
-	if (ret) {
-		vfio_group_let_open(device);
-		return ret;
-	}
-
-	/* Without a lock: nobody waits for the user's memory. */
+	/* In no call and without a lock: nobody waits for the user's memory. */
 	if (put_user(df->devid, &arg->out_devid)) {
-		vfio_cdev_unbind(df);
+		vfio_cdev_cancel(df);
 		return -EFAULT;
 	}
 	vfio_device_file_set_working(df);
@@ -177,6 +210,17 @@ static int vfio_cdev_copy_in(void *to, const void __user *from, size_t size)
 	return head[0] < size || head[1] ? -EINVAL : 0;
 }
 
+static int vfio_cdev_undo_attach(struct vfio_device *device)
+{
+	if (!vfio_device_enter(device))
+		return -ENODEV;
+	vfio_device_lock_set(device);
+	vfio_iommufd_detach(device);
+	mutex_unlock(&device->dev_set->lock);
+	vfio_device_leave(device);
+	return 0;
+}
+
 static long vfio_cdev_attach(struct vfio_device_file *df,
 			     struct vfio_device_attach_iommufd_pt __user *arg)
 {
@@ -187,15 +231,16 @@ static long vfio_cdev_attach(struct vfio_device_file *df,
 	if (ret)
 		return ret;
 
+	if (!vfio_device_enter(df->device))
+		return -ENODEV;
 	vfio_device_lock_set(df->device);
 	ret = vfio_iommufd_attach(df->device, &attach.pt_id);
 	mutex_unlock(&df->device->dev_set->lock);
+	vfio_device_leave(df->device);
 
 	if (!ret && put_user(attach.pt_id, &arg->pt_id)) {
 		/* Attached to what the user cannot know. */
-		vfio_device_lock_set(df->device);
-		vfio_iommufd_detach(df->device);
-		mutex_unlock(&df->device->dev_set->lock);
+		vfio_cdev_undo_attach(df->device);
 		ret = -EFAULT;
 	}
 	return ret;
@@ -211,10 +256,7 @@ static long vfio_cdev_detach(struct vfio_device_file *df,
 	if (ret)
 		return ret;
 
-	vfio_device_lock_set(df->device);
-	vfio_iommufd_detach(df->device);
-	mutex_unlock(&df->device->dev_set->lock);
-	return 0;
+	return vfio_cdev_undo_attach(df->device);
 }
 
 /* What only a bound file knows; -ENOIOCTLCMD for everything else. */
@@ -236,21 +278,20 @@ int vfio_cdev_open(struct inode *inode, struct file *file)
 {
 	struct vfio_device *device =
 			container_of(inode->i_cdev, struct vfio_device, cdev);
-	struct vfio_device_file *df = NULL;
-	struct vfio_device_call call;
-	int ret = -ENODEV;
+	struct vfio_device_file *df;
 
 	if (!vfio_device_try_get_registration(device))
 		return -ENODEV;
 
-	if (vfio_device_enter(device, &call)) {
-		df = vfio_device_file_alloc(device, NULL);
-		vfio_device_leave(device, &call);
-		ret = -ENOMEM;
-	}
+	df = vfio_device_file_alloc(device, NULL);
 	if (!df) {
 		vfio_device_put_registration(device);
-		return ret;
+		return -ENOMEM;
+	}
+	if (!vfio_device_file_add(df)) {
+		kfree(df);
+		vfio_device_put_registration(device);
+		return -ENODEV;
 	}
 
 	file->private_data = df;
@@ -258,10 +299,10 @@ int vfio_cdev_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* The file is released or the device revoked: if it is bound, that ends. */
+/* The file is released: if it is bound, that ends. */
 void vfio_cdev_close(struct vfio_device_file *df)
 {
-	if (df->working)
+	if (df->opened)
 		vfio_cdev_unbind(df);
 }
 

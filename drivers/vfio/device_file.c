@@ -7,7 +7,7 @@
  * and gets one that works (group.c). A file of /dev/vfio/devices is opened like
  * any other and works once it is bound to an iommufd (cdev.c). Both come to work
  * by vfio_device_file_start(), whatever that takes for the device, and stay so
- * until vfio_device_file_stop() at their release. Until df->working is set
+ * until vfio_device_stop_files() at their release. Until df->working is set
  * nothing that is done to the file gets past this file.
  *
  * device->open_count, under dev_set->lock, is the number of files that work. It
@@ -23,8 +23,8 @@
  * cannot be opened.
  *
  * The files of a device that was revoked have nothing of that any more: whatever
- * is done to them is -ENODEV. What is done to others runs as a call of the
- * device, by which it is known to who revokes it (revoke.c).
+ * is done to them is -ENODEV. What the core itself does for others runs as a call
+ * of the device (revoke.c), outside of which nothing of it is touched.
  *
  * Lock order, from the outside: group->lock, which keeps what the group is
  * attached to; dev_set->lock; the container's group lock and whatever iommufd
@@ -40,7 +40,7 @@
 
 #include "vfio.h"
 
-/* A file of @device, with @group if it is opened through that. In a call. */
+/* A file of @device, with @group if it is opened through that. */
 struct vfio_device_file *vfio_device_file_alloc(struct vfio_device *device,
 						struct vfio_group *group)
 {
@@ -52,50 +52,9 @@ struct vfio_device_file *vfio_device_file_alloc(struct vfio_device *device,
 
 	df->device = device;
 	df->group = group;
-	refcount_set(&df->refs, 1);
+	INIT_LIST_HEAD(&df->next);
 	vfio_kvm_slot_init(&df->kvm);
-
-	spin_lock(&vfio_device_users(device)->lock);
-	list_add(&df->next, &vfio_device_users(device)->files);
-	spin_unlock(&vfio_device_users(device)->lock);
 	return df;
-}
-
-static void vfio_device_file_unlist(struct vfio_device_file *df)
-{
-	spin_lock(&vfio_device_users(df->device)->lock);
-	list_del(&df->next);
-	spin_unlock(&vfio_device_users(df->device)->lock);
-}
-
-/* Undo vfio_device_file_alloc(), still in that call: opening failed. */
-void vfio_device_file_free(struct vfio_device_file *df)
-{
-	vfio_device_file_unlist(df);
-	kfree(df);
-}
-
-/* Who gets true closes the file towards the device. */
-bool vfio_device_file_claim(struct vfio_device_file *df)
-{
-	return !xchg(&df->closed, true);
-}
-
-/* To the device it is as if the file were not there. Uses up a claim. */
-void vfio_device_file_close(struct vfio_device_file *df)
-{
-	if (df->group)
-		vfio_group_close_device(df);
-	else
-		vfio_cdev_close(df);
-	vfio_device_file_unlist(df);
-	vfio_device_put_registration(df->device);
-}
-
-void vfio_device_file_put(struct vfio_device_file *df)
-{
-	if (refcount_dec_and_test(&df->refs))
-		kfree(df);
 }
 
 static int vfio_device_first_open(struct vfio_device_file *df,
@@ -135,16 +94,16 @@ err_kvm:
 	return ret;
 }
 
-static void vfio_device_last_close(struct vfio_device_file *df)
+static void vfio_device_last_close(struct vfio_device *device)
 {
-	struct vfio_device *device = df->device;
+	lockdep_assert_held(&device->dev_set->lock);
 
 	if (device->ops->close_device)
 		device->ops->close_device(device);
-	if (df->group)
-		vfio_group_unuse_iommu(device);
-	else
+	if (device->cdev_opened)
 		vfio_iommufd_unbind(device);
+	else
+		vfio_group_unuse_iommu(device);
 	vfio_device_put_kvm(device);
 	module_put(device->dev->driver->owner);
 }
@@ -173,19 +132,57 @@ int vfio_device_file_start(struct vfio_device_file *df,
 	return ret;
 }
 
-/* Undo vfio_device_file_start(). */
-void vfio_device_file_stop(struct vfio_device_file *df)
+/* Undo vfio_device_file_start() for @nr files of @device. */
+void vfio_device_stop_files(struct vfio_device *device, unsigned int nr)
 {
-	struct vfio_device *device = df->device;
-
 	lockdep_assert_held(&device->dev_set->lock);
 
-	if (device->open_count == 1)
-		vfio_device_last_close(df);
-	vfio_device_count_open(device, -1);
+	if (device->open_count == nr)
+		vfio_device_last_close(device);
+	vfio_device_count_open(device, -nr);
 }
 
-/* Started, and nothing can fail any more: from here on requests come in. */
+/*
+ * Let a file be found by who revokes its device, and @opened say whether the
+ * device is open through it. False if the device was revoked; then the file
+ * stays what it was.
+ */
+static bool vfio_device_file_list(struct vfio_device_file *df, bool opened)
+{
+	struct vfio_device *device = df->device;
+	struct vfio_device_users *users = vfio_device_users(device);
+	bool listed = false;
+
+	spin_lock(&users->lock);
+	if (!device->revoked) {
+		if (list_empty(&df->next))
+			list_add(&df->next, &users->files);
+		df->opened = opened;
+		listed = true;
+	}
+	spin_unlock(&users->lock);
+	return listed;
+}
+
+/* A new file that the device is not open through. */
+bool vfio_device_file_add(struct vfio_device_file *df)
+{
+	return vfio_device_file_list(df, false);
+}
+
+/* The device is open through it: vfio_device_file_start(), in the same call. */
+bool vfio_device_file_set_opened(struct vfio_device_file *df)
+{
+	return vfio_device_file_list(df, true);
+}
+
+/* Who is told true stops the file, in the same call. */
+bool vfio_device_file_unset_opened(struct vfio_device_file *df)
+{
+	return vfio_device_file_list(df, false);
+}
+
+/* Opened, and nothing can fail any more: from here on requests come in. */
 void vfio_device_file_set_working(struct vfio_device_file *df)
 {
 	if (vfio_device_is_noiommu(df->device))
@@ -203,15 +200,32 @@ static bool vfio_device_file_works(struct vfio_device_file *df)
 	return smp_load_acquire(&df->working);
 }
 
+/* Nobody revokes the device in the meantime: it waits for the registration. */
+static void vfio_device_file_close(struct vfio_device_file *df)
+{
+	if (df->group)
+		vfio_group_close_device(df);
+	else
+		vfio_cdev_close(df);
+	vfio_device_put_registration(df->device);
+}
+
 static int vfio_device_fops_release(struct inode *inode, struct file *file)
 {
 	struct vfio_device_file *df = file->private_data;
+	struct vfio_device_users *users = vfio_device_users(df->device);
+	bool revoked;
 
-	if (vfio_device_file_claim(df))
-		vfio_device_file_close(df);
-	else
+	spin_lock(&users->lock);
+	list_del(&df->next);
+	revoked = df->device->revoked;
+	spin_unlock(&users->lock);
+
+	if (revoked)
 		put_device(&df->device->device);
-	vfio_device_file_put(df);
+	else
+		vfio_device_file_close(df);
+	kfree(df);
 	return 0;
 }
 
@@ -228,12 +242,16 @@ struct vfio_device *vfio_device_from_file(struct file *file)
 	return df ? df->device : NULL;
 }
 
-/* Only buses whose drivers use runtime power management are asked to wake. */
-static int vfio_device_wake(struct device *dev)
+/*
+ * Only buses whose drivers use runtime power management are asked to wake. The
+ * drivers of revocable devices do that themselves, in their calls.
+ */
+static int vfio_device_wake(struct vfio_device *device)
 {
+	struct device *dev = device->dev;
 	int ret;
 
-	if (!dev->driver->pm)
+	if (device->revocable || !dev->driver->pm)
 		return 0;
 
 	ret = pm_runtime_resume_and_get(dev);
@@ -244,54 +262,29 @@ static int vfio_device_wake(struct device *dev)
 	return 0;
 }
 
-static void vfio_device_let_sleep(struct device *dev)
+static void vfio_device_let_sleep(struct vfio_device *device)
 {
-	if (dev->driver->pm)
-		pm_runtime_put(dev);
+	if (!device->revocable && device->dev->driver->pm)
+		pm_runtime_put(device->dev);
 }
 
-/*
- * Before a call: have the user's memory there that it will read. If that takes
- * long, nobody waits for the call. The memory is read again, so there is nothing
- * to check.
- */
-static void vfio_device_touch(const char __user *from, size_t size)
+static long vfio_device_fops_ioctl(struct file *file, unsigned int cmd,
+				   unsigned long arg)
 {
-	char __maybe_unused ignored;
-
-	if (!size)
-		return;
-	if (size > PAGE_SIZE) {
-		fault_in_readable(from, min_t(size_t, size, SZ_1M));
-	} else if (!get_user(ignored, from)) {
-		/* In the same page or the next. */
-		get_user(ignored, from + size - 1);
-	}
-}
-
-/* Arguments begin with their size. */
-static void vfio_device_touch_arg(unsigned int cmd, const void __user *arg)
-{
-	u32 size;
-
-	if (cmd != VFIO_DEVICE_RESET && !get_user(size, (u32 __user *)arg))
-		vfio_device_touch(arg, size);
-}
-
-static long vfio_device_ioctl(struct vfio_device_file *df, unsigned int cmd,
-			      unsigned long arg)
-{
+	struct vfio_device_file *df = file->private_data;
 	struct vfio_device *device = df->device;
 	void __user *uarg = (void __user *)arg;
 	long ret;
 
+	if (READ_ONCE(device->revoked))
+		return -ENODEV;
 	if (cmd == VFIO_DEVICE_BIND_IOMMUFD)
 		return vfio_cdev_bind(df, uarg);
 
 	if (!vfio_device_file_works(df))
 		return -EINVAL;
 
-	ret = vfio_device_wake(device->dev);
+	ret = vfio_device_wake(device);
 	if (ret)
 		return ret;
 
@@ -306,47 +299,7 @@ static long vfio_device_ioctl(struct vfio_device_file *df, unsigned int cmd,
 	else
 		ret = -EINVAL;
 out:
-	vfio_device_let_sleep(device->dev);
-	return ret;
-}
-
-static long vfio_device_fops_ioctl(struct file *file, unsigned int cmd,
-				   unsigned long arg)
-{
-	struct vfio_device_file *df = file->private_data;
-	struct vfio_device_call call;
-	long ret;
-
-	vfio_device_touch_arg(cmd, (void __user *)arg);
-	if (!vfio_device_file_enter(df, &call))
-		return -ENODEV;
-	ret = vfio_device_ioctl(df, cmd, arg);
-	vfio_device_file_leave(df, &call);
-	return ret;
-}
-
-static ssize_t vfio_device_read(struct vfio_device_file *df, char __user *buf,
-				size_t count, loff_t *ppos)
-{
-	struct vfio_device *device = df->device;
-
-	if (!vfio_device_file_works(df) || !device->ops->read)
-		return -EINVAL;
-	return device->ops->read(device, buf, count, ppos);
-}
-
-/* While others use the file, too. */
-static noinline ssize_t vfio_device_read_shared(struct vfio_device_file *df,
-						char __user *buf, size_t count,
-						loff_t *ppos)
-{
-	struct vfio_device_call call;
-	ssize_t ret;
-
-	if (!vfio_device_enter(df->device, &call))
-		return -ENODEV;
-	ret = vfio_device_read(df, buf, count, ppos);
-	vfio_device_leave(df->device, &call);
+	vfio_device_let_sleep(device);
 	return ret;
 }
 
@@ -354,38 +307,13 @@ static ssize_t vfio_device_fops_read(struct file *file, char __user *buf,
 				     size_t count, loff_t *ppos)
 {
 	struct vfio_device_file *df = file->private_data;
-	ssize_t ret;
-
-	if (!vfio_device_file_enter_alone(df))
-		return vfio_device_read_shared(df, buf, count, ppos);
-	ret = vfio_device_read(df, buf, count, ppos);
-	vfio_device_file_leave_alone(df);
-	return ret;
-}
-
-static ssize_t vfio_device_write(struct vfio_device_file *df,
-				 const char __user *buf, size_t count,
-				 loff_t *ppos)
-{
 	struct vfio_device *device = df->device;
 
-	if (!vfio_device_file_works(df) || !device->ops->write)
-		return -EINVAL;
-	return device->ops->write(device, buf, count, ppos);
-}
-
-static noinline ssize_t vfio_device_write_shared(struct vfio_device_file *df,
-						 const char __user *buf,
-						 size_t count, loff_t *ppos)
-{
-	struct vfio_device_call call;
-	ssize_t ret;
-
-	if (!vfio_device_enter(df->device, &call))
+	if (READ_ONCE(device->revoked))
 		return -ENODEV;
-	ret = vfio_device_write(df, buf, count, ppos);
-	vfio_device_leave(df->device, &call);
-	return ret;
+	if (!vfio_device_file_works(df) || !device->ops->read)
+		return -EINVAL;
+	return device->ops->read(device, buf, count, ppos);
 }
 
 static ssize_t vfio_device_fops_write(struct file *file,
@@ -393,29 +321,25 @@ static ssize_t vfio_device_fops_write(struct file *file,
 				      loff_t *ppos)
 {
 	struct vfio_device_file *df = file->private_data;
-	ssize_t ret;
+	struct vfio_device *device = df->device;
 
-	vfio_device_touch(buf, count);
-	if (!vfio_device_file_enter_alone(df))
-		return vfio_device_write_shared(df, buf, count, ppos);
-	ret = vfio_device_write(df, buf, count, ppos);
-	vfio_device_file_leave_alone(df);
-	return ret;
+	if (READ_ONCE(device->revoked))
+		return -ENODEV;
+	if (!vfio_device_file_works(df) || !device->ops->write)
+		return -EINVAL;
+	return device->ops->write(device, buf, count, ppos);
 }
 
 static int vfio_device_fops_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct vfio_device_file *df = file->private_data;
 	struct vfio_device *device = df->device;
-	struct vfio_device_call call;
-	int ret = -EINVAL;
 
-	if (!vfio_device_file_enter(df, &call))
+	if (READ_ONCE(device->revoked))
 		return -ENODEV;
-	if (vfio_device_file_works(df) && device->ops->mmap)
-		ret = vfio_device_mmap(device, vma);
-	vfio_device_file_leave(df, &call);
-	return ret;
+	if (!vfio_device_file_works(df) || !device->ops->mmap)
+		return -EINVAL;
+	return device->ops->mmap(device, vma);
 }
 
 /*
@@ -469,17 +393,16 @@ static void vfio_device_fops_show_fdinfo(struct seq_file *seq,
 					 struct file *filep)
 {
 	struct vfio_device_file *df = filep->private_data;
-	struct vfio_device_call call;
 	char *path;
 
 	/* Of one that was revoked, what is above it in sysfs may be gone. */
-	if (!vfio_device_enter(df->device, &call))
+	if (!vfio_device_enter(df->device))
 		return;
 	path = kobject_get_path(&df->device->dev->kobj, GFP_KERNEL);
 	if (path)
 		seq_printf(seq, "vfio-device-syspath: /sys%s\n", path);
 	kfree(path);
-	vfio_device_leave(df->device, &call);
+	vfio_device_leave(df->device);
 }
 
 const struct file_operations vfio_device_fops = {

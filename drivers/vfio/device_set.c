@@ -3,8 +3,9 @@
  * Device sets: devices that share something, a bus reset for instance, share a
  * struct vfio_device_set and its lock. Every device is in one, if need be alone.
  *
- * sets_lock	covers @sets and every device_count; the life of a set hangs on
- *		it. Outer to set->lock.
+ * sets_lock	covers @sets. Every device has a reference of its set; the last one
+ *		is dropped under this lock. Innermost: a set's lock may be held for
+ *		long, which is no affair of other sets.
  * set->lock	covers device_list and the open_count of each device in it. The
  *		core holds it around open_device() and close_device(), so a
  *		driver that takes it sees no device of the set being opened or
@@ -12,7 +13,7 @@
  *
  * A reset may take 100 ms, and an iommufd that a device is attached to waits for
  * memory of the user. So who has to wait for one device alone, in open_device(),
- * close_device() or attach_ioas(), steps aside: it drops the lock, and takes it
+ * close_device() or the operations of iommufd, steps aside: it drops the lock, and takes it
  * again when it steps back. Meanwhile the device counts as open. Whoever opens,
  * closes or attaches this device, or does something to all devices of the set at
  * once, waits for it to be back; others do not.
@@ -37,6 +38,7 @@ static struct vfio_device_set *vfio_set_create(void *set_id)
 	mutex_init(&set->lock);
 	init_waitqueue_head(&set->back);
 	INIT_LIST_HEAD(&set->device_list);
+	refcount_set(&set->refs, 1);
 	set->set_id = set_id;
 
 	ret = xa_err(xa_store(&sets, (unsigned long)set_id, set, GFP_KERNEL));
@@ -67,10 +69,10 @@ int vfio_assign_device_set(struct vfio_device *device, void *set_id)
 
 	mutex_lock(&sets_lock);
 	set = xa_load(&sets, (unsigned long)set_id);
-	if (!set)
+	if (set)
+		refcount_inc(&set->refs);
+	else
 		set = vfio_set_create(set_id);
-	if (!IS_ERR(set))
-		set->device_count++;
 	mutex_unlock(&sets_lock);
 	if (IS_ERR(set))
 		return PTR_ERR(set);
@@ -91,17 +93,17 @@ void vfio_device_leave_set(struct vfio_device *device)
 	if (!set)
 		return;
 
-	mutex_lock(&sets_lock);
 	mutex_lock(&set->lock);
 	list_del(&device->dev_set_list);
 	mutex_unlock(&set->lock);
 	device->dev_set = NULL;
-	if (!--set->device_count) {
-		xa_erase(&sets, (unsigned long)set->set_id);
-		mutex_destroy(&set->lock);
-		kfree(set);
-	}
+
+	if (!refcount_dec_and_mutex_lock(&set->refs, &sets_lock))
+		return;
+	xa_erase(&sets, (unsigned long)set->set_id);
 	mutex_unlock(&sets_lock);
+	mutex_destroy(&set->lock);
+	kfree(set);
 }
 
 /**
@@ -129,8 +131,8 @@ EXPORT_SYMBOL_GPL(vfio_device_set_open_count);
 
 /**
  * vfio_device_step_aside() - let other devices of the set be opened and closed
- * @device: the device, whose open_device(), close_device() or attach_ioas() this
- *	is
+ * @device: the device, whose open_device(), close_device() or operation of
+ *	iommufd this is
  *
  * For the time that something to this device alone takes long. The driver holds
  * no lock that is taken inside dev_set->lock.

@@ -32,7 +32,7 @@
  *
  * groups_lock		the list of groups, nr_devices, and the creation and
  *			removal of their devices in sysfs, whose names must not
- *			collide
+ *			collide. Nobody's device or memory is waited for in it
  * group->lock		the state of one group: what it is attached to, its file,
  *			whether it is still there. Outer to dev_set->lock, since
  *			opening a device needs an attached group, and to the
@@ -158,13 +158,21 @@ static void vfio_group_detach(struct vfio_group *group)
 		vfio_iommufd_detach_group(group);
 }
 
-/* Undo vfio_group_create(); the last device has left. Under groups_lock. */
+/* The last device has left: nobody finds the group any more. Under groups_lock. */
+static void vfio_group_hide(struct vfio_group *group)
+{
+	list_del(&group->next);
+	cdev_device_del(&group->cdev, &group->dev);
+}
+
+/*
+ * Undo vfio_group_create(). To leave a container may mean to unpin all of its
+ * memory, which nobody else waits for. A device of the same iommu_group that
+ * arrives meanwhile gets a new group, which cannot be attached until this is over.
+ */
 static void vfio_group_remove(struct vfio_group *group)
 {
 	struct iommu_group *iommu_group;
-
-	list_del(&group->next);
-	cdev_device_del(&group->cdev, &group->dev);
 
 	mutex_lock(&group->lock);
 	vfio_group_detach(group);
@@ -251,11 +259,15 @@ void vfio_device_leave_group(struct vfio_device *device)
 {
 	struct vfio_group *group = device->group;
 	bool fake = group->type != VFIO_IOMMU;
+	bool last;
 
 	mutex_lock(&groups_lock);
-	if (!--group->nr_devices)
-		vfio_group_remove(group);
+	last = !--group->nr_devices;
+	if (last)
+		vfio_group_hide(group);
 	mutex_unlock(&groups_lock);
+	if (last)
+		vfio_group_remove(group);
 
 	if (fake)
 		iommu_group_remove_device(device->dev);
@@ -361,14 +373,25 @@ static int vfio_group_open_device(struct vfio_device_file *df)
 	return ret;
 }
 
-/* The device's file is released, or the device revoked. */
+/* What the files of @device that were opened through its group are closed under. */
+void vfio_group_lock(struct vfio_device *device)
+{
+	mutex_lock(&device->group->lock);
+}
+
+void vfio_group_unlock(struct vfio_device *device)
+{
+	mutex_unlock(&device->group->lock);
+}
+
+/* The device's file is released. */
 void vfio_group_close_device(struct vfio_device_file *df)
 {
 	struct vfio_device *device = df->device;
 
 	mutex_lock(&df->group->lock);
 	vfio_device_lock_set(device);
-	vfio_device_file_stop(df);
+	vfio_device_stop_files(device, 1);
 	mutex_unlock(&device->dev_set->lock);
 	mutex_unlock(&df->group->lock);
 }
@@ -380,11 +403,10 @@ void vfio_group_close_device(struct vfio_device_file *df)
 static struct file *vfio_group_device_file(struct vfio_device *device)
 {
 	struct vfio_device_file *df;
-	struct vfio_device_call call;
 	struct file *file;
 	int ret;
 
-	if (!vfio_device_enter(device, &call))
+	if (!vfio_device_enter(device))
 		return ERR_PTR(-ENODEV);
 
 	ret = -ENOMEM;
@@ -403,16 +425,26 @@ static struct file *vfio_group_device_file(struct vfio_device *device)
 		goto err_close;
 	}
 	file->f_mapping = device->inode->i_mapping;
+	if (!vfio_device_file_set_opened(df))
+		goto revoked;
 	vfio_device_file_set_working(df);
-	vfio_device_leave(device, &call);
+	vfio_device_leave(device);
 	return file;
+
+revoked:
+	/* The file has what revoking gives to others, and is released as such. */
+	get_device(&device->device);
+	vfio_group_close_device(df);
+	vfio_device_leave(device);
+	fput(file);
+	return ERR_PTR(-ENODEV);
 
 err_close:
 	vfio_group_close_device(df);
 err_free:
-	vfio_device_file_free(df);
+	kfree(df);
 err_leave:
-	vfio_device_leave(device, &call);
+	vfio_device_leave(device);
 	return ERR_PTR(ret);
 }
 

@@ -15,8 +15,8 @@
  * iommufd, which shows who owns the device in a hot reset, so that is noted in
  * the group, where there is no other device.
  *
- * Binding and attaching are covered by dev_set->lock; attaching to page tables may
- * take long, and steps aside for that. What emulated devices do
+ * Binding and attaching are covered by dev_set->lock; what has to do with page
+ * tables may take long, and steps aside for that. What emulated devices do
  * to memory takes no lock here: they do it while they are open, and are bound
  * for longer than that. iommufd calls back into vfio_emulated_unmap() without a
  * lock of its own held that pinning or unpinning needs, but under dev_set->lock
@@ -253,13 +253,20 @@ EXPORT_SYMBOL_GPL(vfio_iommufd_physical_bind);
  * vfio_iommufd_physical_unbind() - unbind_iommufd of a device that does DMA
  * @vdev: the device, bound
  *
- * Context: dev_set->lock is held. May sleep.
+ * Who asks iommufd about the device may be waiting for memory of the user.
+ *
+ * Context: dev_set->lock is held, dropped and taken again. May sleep.
  */
 void vfio_iommufd_physical_unbind(struct vfio_device *vdev)
 {
+	struct iommufd_device *idev = vdev->iommufd_device;
+
 	vfio_iommufd_physical_detach_ioas(vdev);
-	iommufd_device_unbind(vdev->iommufd_device);
+	/* Nobody who looks at the set sees it any more. */
 	vdev->iommufd_device = NULL;
+	vfio_device_step_aside(vdev);
+	iommufd_device_unbind(idev);
+	vfio_device_step_back(vdev);
 }
 EXPORT_SYMBOL_GPL(vfio_iommufd_physical_unbind);
 
@@ -297,7 +304,9 @@ EXPORT_SYMBOL_GPL(vfio_iommufd_physical_attach_ioas);
  * vfio_iommufd_physical_detach_ioas() - detach_ioas of a device that does DMA
  * @vdev: the device, bound; nothing happens if it is not attached
  *
- * Context: dev_set->lock is held. May sleep.
+ * iommufd waits for who maps into the address space, and he for his memory.
+ *
+ * Context: dev_set->lock is held, dropped and taken again. May sleep.
  */
 void vfio_iommufd_physical_detach_ioas(struct vfio_device *vdev)
 {
@@ -306,8 +315,10 @@ void vfio_iommufd_physical_detach_ioas(struct vfio_device *vdev)
 	if (!vdev->iommufd_attached)
 		return;
 
-	iommufd_device_detach(vdev->iommufd_device);
 	vdev->iommufd_attached = false;
+	vfio_device_step_aside(vdev);
+	iommufd_device_detach(vdev->iommufd_device);
+	vfio_device_step_back(vdev);
 }
 EXPORT_SYMBOL_GPL(vfio_iommufd_physical_detach_ioas);
 

@@ -73,15 +73,14 @@ bool vfio_file_enforced_coherent(struct file *file)
 {
 	struct vfio_group *group = vfio_group_from_file(file);
 	struct vfio_device *device = vfio_device_from_file(file);
-	struct vfio_device_call call;
 	bool ret = true;
 
 	if (group)
 		return vfio_group_enforced_coherent(group);
-	if (device && vfio_device_enter(device, &call)) {
+	if (device && vfio_device_enter(device)) {
 		ret = device_iommu_capable(device->dev,
 					   IOMMU_CAP_ENFORCE_CACHE_COHERENCY);
-		vfio_device_leave(device, &call);
+		vfio_device_leave(device);
 	}
 	return ret;
 }

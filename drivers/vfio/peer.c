@@ -15,23 +15,58 @@
  *
  * A peer does not keep the device open, and not even its driver loaded: at the
  * last close the driver has all peers of the device detached for good. Who
- * comes first, that or the back end's own detach, is settled by
- * vfio_peers_lock, which covers vfio_peer.device and membership in the driver's
- * list.
+ * comes first, that or the back end's own detach, is settled by the lock of the
+ * device's struct vfio_peers, which outlives the device as long as there are peers.
  *
  * Locks: dev_set->lock (last close) and the back end's locks (attach, detach)
- * are outside vfio_peers_lock, the driver's lock of its memory is inside it,
+ * are outside of vfio_peers.lock, the driver's lock of its memory is inside it,
  * and what map() and unmap() take is inside that. A driver that takes its
- * memory away holds only its own lock. vfio_peer_hosts_lock is innermost.
+ * memory away holds only its own lock. So who waits for a device's memory keeps
+ * nobody waiting but who maps, unmaps or closes that device. vfio_peer_hosts_lock
+ * is innermost.
  */
 #include <linux/mm.h>
+#include <linux/slab.h>
 
 #include "vfio.h"
 
-static DEFINE_MUTEX(vfio_peers_lock);
+/**
+ * struct vfio_peers - what other devices' IOMMUs have of one device
+ * @refs: the device, and each peer that was attached and not detached
+ * @lock: covers who is in the driver's list of peers
+ * @device: the device; good as long as a peer is in that list
+ */
+struct vfio_peers {
+	refcount_t refs;
+	struct mutex lock;		/* see above */
+	struct vfio_device *device;
+};
 
 static LIST_HEAD(vfio_peer_hosts);
 static DEFINE_SPINLOCK(vfio_peer_hosts_lock);
+
+/* Of @device, which drops it with vfio_peers_put(); NULL without memory. */
+struct vfio_peers *vfio_peers_alloc(struct vfio_device *device)
+{
+	struct vfio_peers *peers;
+
+	peers = kzalloc(sizeof(*peers), GFP_KERNEL_ACCOUNT);
+	if (!peers)
+		return NULL;
+
+	refcount_set(&peers->refs, 1);
+	mutex_init(&peers->lock);
+	peers->device = device;
+	return peers;
+}
+
+void vfio_peers_put(struct vfio_peers *peers)
+{
+	if (!refcount_dec_and_test(&peers->refs))
+		return;
+	mutex_destroy(&peers->lock);
+	kfree(peers);
+}
 
 /**
  * vfio_peer_register_host - let the memory of a driver's devices be found
@@ -69,17 +104,15 @@ EXPORT_SYMBOL_GPL(vfio_peer_unregister_host);
  */
 bool vfio_peer_vma(struct vfio_peer *peer, struct vm_area_struct *vma)
 {
-	const struct vm_operations_struct *ops;
 	struct vfio_peer_host *host;
 
 	if (!vma->vm_file || !vfio_device_from_file(vma->vm_file))
 		return false;
 
-	ops = vfio_device_vma_ops(vma);
 	peer->host = NULL;
 	spin_lock(&vfio_peer_hosts_lock);
 	list_for_each_entry(host, &vfio_peer_hosts, next)
-		if (host->vm_ops == ops)
+		if (host->vm_ops == vma->vm_ops)
 			peer->host = host;
 	spin_unlock(&vfio_peer_hosts_lock);
 	return peer->host;
@@ -99,27 +132,31 @@ EXPORT_SYMBOL_GPL(vfio_peer_vma);
 int vfio_peer_attach(struct vfio_peer *peer, struct file *file)
 {
 	struct vfio_device *device = vfio_device_from_file(file);
-	struct vfio_device_call call;
+	struct vfio_peers *peers;
 	int ret;
 
-	if (!vfio_device_enter(device, &call))
+	if (!vfio_device_enter(device))
 		return -EFAULT;
 
-	mutex_lock(&vfio_peers_lock);
+	peers = vfio_device_users(device)->peers;
+	mutex_lock(&peers->lock);
 	ret = peer->host->attach(device, peer);
-	if (!ret)
-		peer->device = device;
-	mutex_unlock(&vfio_peers_lock);
-	vfio_device_leave(device, &call);
+	peer->attached = !ret;
+	mutex_unlock(&peers->lock);
+	if (!ret) {
+		refcount_inc(&peers->refs);
+		peer->peers = peers;
+	}
+	vfio_device_leave(device);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(vfio_peer_attach);
 
-static void vfio_peer_detach_locked(struct vfio_peer *peer)
+static void vfio_peer_end(struct vfio_peers *peers, struct vfio_peer *peer)
 {
-	lockdep_assert_held(&vfio_peers_lock);
-	peer->host->detach(peer->device, peer);
-	peer->device = NULL;
+	lockdep_assert_held(&peers->lock);
+	peer->host->detach(peers->device, peer);
+	peer->attached = false;
 }
 
 /**
@@ -130,36 +167,37 @@ static void vfio_peer_detach_locked(struct vfio_peer *peer)
  */
 void vfio_peer_detach(struct vfio_peer *peer)
 {
-	mutex_lock(&vfio_peers_lock);
-	if (peer->device)
-		vfio_peer_detach_locked(peer);
-	mutex_unlock(&vfio_peers_lock);
+	struct vfio_peers *peers = peer->peers;
+
+	mutex_lock(&peers->lock);
+	if (peer->attached)
+		vfio_peer_end(peers, peer);
+	mutex_unlock(&peers->lock);
+	vfio_peers_put(peers);
 }
 EXPORT_SYMBOL_GPL(vfio_peer_detach);
 
 /**
  * vfio_peers_detach - nobody else's DMA reaches the device any more
- * @peers: the driver's list of the device's peers, empty afterwards
+ * @device: the device
+ * @list: the driver's list of the device's peers, empty afterwards
  *
- * Nobody attaches another one meanwhile: that takes a reference to the device's
- * file, and the last is gone, or the device was revoked.
+ * Nobody attaches another one meanwhile: that takes a file of the device through
+ * which it is open, and the last is gone, or the device was revoked.
  *
  * Context: may sleep; last close, in close_device. The driver's lock of its
  * memory is not held.
  */
-void vfio_peers_detach(struct list_head *peers)
+void vfio_peers_detach(struct vfio_device *device, struct list_head *list)
 {
+	struct vfio_peers *peers = vfio_device_users(device)->peers;
 	struct vfio_peer *peer;
 
-	mutex_lock(&vfio_peers_lock);
-	while ((peer = list_first_entry_or_null(peers, struct vfio_peer,
-						next))) {
-		vfio_peer_detach_locked(peer);
-		/* There may be many, and other devices' peers wait. */
-		mutex_unlock(&vfio_peers_lock);
+	mutex_lock(&peers->lock);
+	while ((peer = list_first_entry_or_null(list, struct vfio_peer, next))) {
+		vfio_peer_end(peers, peer);
 		cond_resched();
-		mutex_lock(&vfio_peers_lock);
 	}
-	mutex_unlock(&vfio_peers_lock);
+	mutex_unlock(&peers->lock);
 }
 EXPORT_SYMBOL_GPL(vfio_peers_detach);

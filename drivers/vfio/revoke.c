@@ -5,60 +5,56 @@
  * vfio_unregister_group_dev() must not return while anything of the device's
  * users can still reach its driver. Two ways lead there. The users close their
  * files; the core asks them to and waits, for good. Or the core revokes the
- * device: it does to every file what the file's release would have done, and
- * leaves an empty shell to its user. It waits for nobody when the hardware is
- * gone, and by the administrator's policy (revoke_after) when it is not.
+ * device: it closes it, and leaves the users with files that can do nothing. It
+ * waits for nobody when the hardware is gone, and by the administrator's policy
+ * (revoke_after) when it is not.
  *
- * Calls. Whatever a user does to a file runs as a call: read, write, ioctl, mmap,
- * faults of the mappings (device_mmap.c), opening, KVM's questions, an IOMMU back
- * end that maps a BAR. vfio_device_enter() puts it on users->calls and fails
- * once device->revoked is set, which makes it -ENODEV or SIGBUS for the user;
- * vfio_device_leave() takes it off. Both fields change under users->lock. That is
- * too slow for the many calls by which one thread uses one file: the first in a
- * file is its df->caller instead (vfio_device_file_enter()). Revoking sets the
- * flag, looks until the list is empty and no file has a caller, and then has the
- * device for itself: no operation of the driver runs, and none will but
- * close_device. Calls may nest, a read into a mapping of the same device for
- * instance: the inner one then fails and so the outer one ends.
+ * That takes a driver that is made for it and says so (vfio_device_set_revocable(),
+ * vfio-pci). Devices of others are waited for, and cost nothing of what follows.
  *
- * Calls that do not end. A driver's operation is code that the core cannot
- * interrupt, and is short, but for the memory of the user: a fault in it takes as
- * long as the user likes (userfaultfd, FUSE). So what a call reads of it is
- * touched once before the call begins, where being parked holds up nobody. Who
- * is parked in a call all the same, because the operation writes there, or looks
- * behind a pointer, or because somebody takes the page away again, is killed
- * after a while; such faults end then. The other locks that revoking takes
- * (group->lock, dev_set->lock, the container's group_lock and those of type1) are
- * never held across user memory, nor by who waits for somebody who is parked. An
- * iommufd has locks of its own: the last device leaves an address space when
- * nobody is parked who maps there; its DMA has ended by then.
+ * Calls. A driver of revocable devices uses the hardware for a user between
+ * vfio_device_enter() and vfio_device_leave(), which are device->calls, a
+ * percpu_ref: taking it fails once it was killed. What waits for something that a
+ * user can hold up, the user's memory in the first place, is outside of that: a
+ * call begins when its arguments are there, and its answer is copied when it has
+ * ended. So a user who is parked in a system call delays nobody. The exception is
+ * iommufd: to attach a device pins memory, and to open, attach, detach or close one
+ * waits for the address space, which IOMMU_IOAS_MAP may hold for as long as the
+ * memory takes to come.
  *
- * Closing. A file is closed towards the device once, by its release or here:
- * df->closed tells who does it. So each file leaves its group, container or
- * iommufd as always, close_device runs with the last one, and it is over before
- * unregistering returns, be it the release that does it: each file has a
- * registration, and revoking ends with the last of them.
+ * Files. users->lock decides what becomes of a file: its release takes it off
+ * users->files and closes it, as always; or revoking finds it there. Never both,
+ * and revoking takes the references that the file needs from then on before it
+ * lets go of the lock:
  *
- * What is left. The file of a revoked device holds the device's memory, which is
- * the driver's structure, and what that needs: the parent's struct device, whose
- * driver may be another one by then, and the module with ops->release. Its
- * mappings stay and have no page table entries. A mapping's file holds all that,
- * too. The device has left its set at that time, so a reset or an open of what
- * comes into its place does not meet it, and its group: there the next device
- * gets a new one, as groups end with their last device (group.c).
+ *   registration (device->refcount)	has the file until it is released or the
+ *	device revoked. Unregistering waits for all of them in either case, so a
+ *	release that has begun is over, and so is who is about to open a file.
+ *   the device object, device->dev, the module with ops->release	has the
+ *	file of a revoked device until it is released.
  *
- * The driver's vm_operations_struct.close is not called for a mapping that
- * outlives the device: there is nothing left that it could give back. And a
- * driver whose mmap operation fills page tables itself, before the mm knows of
- * the mapping, must not be revoked while it does that; all that fault do better.
+ * A file that is being opened, or bound, becomes "opened" under users->lock, and
+ * fails there if the device was revoked. That is in the call that has opened the
+ * device, so revoking finds either the file or, having waited for the call, a
+ * device that is not open through it.
+ *
+ * In this order: revoked is set and the files are taken, under users->lock;
+ * calls are killed and drained, so that no operation of the driver runs and none
+ * will; the device is closed, under the locks that a release takes.
+ *
+ * What is left. Mappings stay; a driver of revocable devices answers their faults
+ * from what is its own (vfio-pci: a closed gate). The device has left its set at
+ * that time, so a reset or an open of what comes into its place does not meet it,
+ * and its group: there the next device gets a new one, as groups end with their
+ * last device (group.c).
+ *
+ * revoke.pml is a model of this, which lab/check searches.
  */
 #include <linux/device.h>
 #include <linux/kstrtox.h>
 #include <linux/module.h>
 #include <linux/pci.h>
-#include <linux/rcupdate.h>
-#include <linux/sched.h>
-#include <linux/sched/signal.h>
+#include <linux/percpu-refcount.h>
 #include <linux/slab.h>
 #include <linux/sysfs.h>
 
@@ -66,7 +62,6 @@
 
 #define REQUEST_PERIOD	(10 * HZ)
 #define LOOK_PERIOD	HZ
-#define CALL_PATIENCE	(10 * HZ)
 
 #define FOLLOW_PARAM	INT_MIN
 
@@ -76,143 +71,106 @@ MODULE_PARM_DESC(revoke_after, "Seconds after which a device that is to be unbou
 
 /* ---- Calls ---- */
 
+static void vfio_device_drained(struct percpu_ref *calls)
+{
+	struct vfio_device *device =
+			container_of(calls, struct vfio_device, calls);
+
+	complete(&vfio_device_users(device)->drained);
+}
+
 /**
- * vfio_device_enter() - begin something that may use the device's driver
- * @device: the device; the caller has a file of it, or a registration
- * @call: filled in, until vfio_device_leave()
+ * vfio_device_set_revocable() - let a device be taken from its users
+ * @device: the device, not registered yet
  *
- * Context: any but an interrupt; in the context of the user's task.
- * Return: false if the device was revoked: it must not be used.
+ * For a driver that keeps to this: its operations use the hardware, and what
+ * belongs to who is bound to it, only between vfio_device_enter() and
+ * vfio_device_leave(), and wake it up there, which the core does not do for them;
+ * page faults of its mappings find out by themselves that close_device() has run,
+ * and its mmap operation fills no page tables. vm_operations_struct.open and
+ * close may be called after that.
+ *
+ * Context: may sleep.
+ * Return: 0, -ENOMEM.
  */
-bool vfio_device_enter(struct vfio_device *device,
-		       struct vfio_device_call *call)
+int vfio_device_set_revocable(struct vfio_device *device)
 {
-	bool entered;
+	int ret;
 
-	call->task = current;
-	spin_lock(&vfio_device_users(device)->lock);
-	entered = !device->revoked;
-	if (entered)
-		list_add(&call->next, &vfio_device_users(device)->calls);
-	spin_unlock(&vfio_device_users(device)->lock);
-	return entered;
+	ret = percpu_ref_init(&device->calls, vfio_device_drained, 0,
+			      GFP_KERNEL_ACCOUNT);
+	if (!ret)
+		device->revocable = true;
+	return ret;
 }
+EXPORT_SYMBOL_GPL(vfio_device_set_revocable);
 
-void vfio_device_leave(struct vfio_device *device,
-		       struct vfio_device_call *call)
-{
-	spin_lock(&vfio_device_users(device)->lock);
-	list_del(&call->next);
-	spin_unlock(&vfio_device_users(device)->lock);
-}
+/* ---- Revoking ---- */
 
-static bool vfio_device_is_idle(struct vfio_device *device)
+/* Take the files from their users: through how many of them the device is open. */
+static unsigned int vfio_device_take_files(struct vfio_device *device)
 {
+	struct vfio_device_users *users = vfio_device_users(device);
+	unsigned int files = 0, opened = 0;
 	struct vfio_device_file *df;
-	bool idle;
 
-	spin_lock(&vfio_device_users(device)->lock);
-	idle = list_empty(&vfio_device_users(device)->calls);
-	list_for_each_entry(df, &vfio_device_users(device)->files, next) {
-		/* Pairs with vfio_device_file_leave_alone(). */
-		if (smp_load_acquire(&df->caller))
-			idle = false;
+	spin_lock(&users->lock);
+	WRITE_ONCE(device->revoked, true);
+	list_for_each_entry(df, &users->files, next) {
+		/* The file's, until its release. */
+		get_device(&device->device);
+		opened += df->opened;
+		files++;
 	}
-	spin_unlock(&vfio_device_users(device)->lock);
-	return idle;
+	spin_unlock(&users->lock);
+
+	/* Theirs; our own is gone already, so these may be the last. */
+	if (files && refcount_sub_and_test(files, &device->refcount))
+		complete(&device->comp);
+	return opened;
 }
 
-static void vfio_device_kill(struct vfio_device *device,
-			     struct task_struct *task)
+/* What the releases of @opened files would have done. */
+static void vfio_device_close_files(struct vfio_device *device,
+				    unsigned int opened)
 {
-	if (!task || task->flags & PF_KTHREAD)
+	/* One of these files is bound, so nobody else changes that. */
+	bool bound = device->cdev_opened;
+
+	if (!opened)
 		return;
 
-	dev_warn(device->dev,
-		 "vfio: \"%s\" (%d) does not return from a call, which keeps the device from going: killed\n",
-		 task->comm, task_pid_nr(task));
-	send_sig(SIGKILL, task, 1);
-}
-
-static void vfio_device_kill_callers(struct vfio_device *device)
-{
-	struct vfio_device_call *call;
-	struct vfio_device_file *df;
-
-	/* A file's caller may leave, and end, at any time. */
-	rcu_read_lock();
-	spin_lock(&vfio_device_users(device)->lock);
-	list_for_each_entry(call, &vfio_device_users(device)->calls, next)
-		vfio_device_kill(device, call->task);
-	list_for_each_entry(df, &vfio_device_users(device)->files, next)
-		vfio_device_kill(device, READ_ONCE(df->caller));
-	spin_unlock(&vfio_device_users(device)->lock);
-	rcu_read_unlock();
-}
-
-/* No call is under way afterwards, and none comes. */
-static void vfio_device_end_calls(struct vfio_device *device)
-{
-	unsigned long patience = jiffies + CALL_PATIENCE;
-
-	spin_lock(&vfio_device_users(device)->lock);
-	WRITE_ONCE(device->revoked, true);
-	spin_unlock(&vfio_device_users(device)->lock);
-
-	/* Pairs with the cmpxchg() of vfio_device_file_enter_alone(). */
-	smp_mb();
-	while (!vfio_device_is_idle(device)) {
-		if (time_after(jiffies, patience)) {
-			vfio_device_kill_callers(device);
-			patience = jiffies + CALL_PATIENCE;
-		}
-		schedule_timeout_uninterruptible(1);
-	}
-}
-
-/* ---- Files ---- */
-
-/* A file that nobody else closes, or NULL; it has a reference for the caller. */
-static struct vfio_device_file *vfio_device_claim_file(struct vfio_device *device)
-{
-	struct vfio_device_file *df, *found = NULL;
-
-	spin_lock(&vfio_device_users(device)->lock);
-	list_for_each_entry(df, &vfio_device_users(device)->files, next) {
-		if (vfio_device_file_claim(df)) {
-			/* The file's, until its release. */
-			get_device(&device->device);
-			refcount_inc(&df->refs);
-			found = df;
-			break;
-		}
-	}
-	spin_unlock(&vfio_device_users(device)->lock);
-	return found;
+	if (!bound)
+		vfio_group_lock(device);
+	vfio_device_lock_set(device);
+	vfio_device_stop_files(device, opened);
+	if (bound)
+		device->cdev_opened = false;
+	mutex_unlock(&device->dev_set->lock);
+	if (bound)
+		vfio_group_let_open(device);
+	else
+		vfio_group_unlock(device);
 }
 
 /*
- * Take @device from everybody. Its users are hidden from no more: it cannot be
- * found any longer.
+ * Take @device from everybody. It cannot be found any longer. The driver's
+ * module is held.
  */
 static void vfio_device_revoke(struct vfio_device *device)
 {
-	struct vfio_device_file *df;
-	unsigned int files = 0;
+	struct vfio_device_users *users = vfio_device_users(device);
+	unsigned int opened;
 
 	/* vfio_device_release() drops them. */
 	get_device(device->dev);
-	vfio_device_users(device)->keeps_module = device->dev->driver->owner;
+	users->keeps_module = device->dev->driver->owner;
 
-	vfio_device_end_calls(device);
-	vfio_device_unmap_mapping_range(device, 0, 0);
-
-	while ((df = vfio_device_claim_file(device))) {
-		vfio_device_file_close(df);
-		vfio_device_file_put(df);
-		files++;
-	}
-	dev_warn(device->dev, "vfio: revoked, files open: %u\n", files);
+	opened = vfio_device_take_files(device);
+	percpu_ref_kill(&device->calls);
+	wait_for_completion(&users->drained);
+	vfio_device_close_files(device, opened);
+	dev_warn(device->dev, "vfio: revoked, files in use: %u\n", opened);
 }
 
 /* ---- Whether to ---- */
@@ -221,8 +179,8 @@ static void vfio_device_revoke(struct vfio_device *device)
  * vfio_device_set_gone() - the hardware is not there any more
  * @device: a device that is registered
  *
- * For drivers that know: unregistering it does not wait for its users then. Of
- * a PCI device that was unplugged the core knows by itself.
+ * For drivers that know: unregistering it does not wait for its users then, if
+ * it is revocable. Of a PCI device that was unplugged the core knows by itself.
  *
  * Context: any.
  */
@@ -252,6 +210,21 @@ static bool vfio_device_is_due(struct vfio_device *device, unsigned long start)
 }
 
 /*
+ * Is there a reason to take the device from its users, who have had it since
+ * @start? Who waits for the lock that this removal holds can never let go.
+ */
+static bool vfio_device_may_be_taken(struct vfio_device *device,
+				     unsigned long start)
+{
+	if (!device->revocable)
+		return false;
+	return vfio_device_is_gone(device) ||
+	       vfio_device_is_due(device, start) ||
+	       (time_after(jiffies, start + LOOK_PERIOD) &&
+		vfio_device_holder_waits_for(device));
+}
+
+/*
  * The caller's registration is dropped. Returns when no other one is left.
  *
  * A signal ends the interruptible wait, not the waiting: the driver is going
@@ -270,12 +243,13 @@ void vfio_device_end_users(struct vfio_device *device)
 	while (!try_wait_for_completion(over)) {
 		if (time_after_eq(jiffies, ask)) {
 			if (device->ops->request)
-				device->ops->request(device, asked++);
+				device->ops->request(device, asked);
+			if (asked++ == 1)
+				vfio_device_name_holders(device);
 			ask = jiffies + REQUEST_PERIOD;
 		}
 
-		if (!device->revoked && (vfio_device_is_gone(device) ||
-					 vfio_device_is_due(device, start)) &&
+		if (vfio_device_may_be_taken(device, start) &&
 		    try_module_get(device->dev->driver->owner)) {
 			vfio_device_revoke(device);
 			wait_for_completion(over);
@@ -339,7 +313,21 @@ static struct attribute *vfio_device_attrs[] = {
 	&dev_attr_revoke_after.attr,
 	NULL
 };
-ATTRIBUTE_GROUPS(vfio_device);
+
+static umode_t vfio_device_attr_is_visible(struct kobject *kobj,
+					   struct attribute *attr, int n)
+{
+	struct vfio_device *device = container_of(kobj_to_dev(kobj),
+						  struct vfio_device, device);
+
+	return device->revocable ? attr->mode : 0;
+}
+
+static const struct attribute_group vfio_device_group = {
+	.attrs = vfio_device_attrs,
+	.is_visible = vfio_device_attr_is_visible,
+};
+__ATTRIBUTE_GROUPS(vfio_device);
 
 void __init vfio_revoke_init(struct class *class)
 {
@@ -355,10 +343,15 @@ int vfio_device_users_alloc(struct vfio_device *device)
 	if (!users)
 		return -ENOMEM;
 
+	users->peers = vfio_peers_alloc(device);
+	if (!users->peers) {
+		kfree(users);
+		return -ENOMEM;
+	}
+
 	spin_lock_init(&users->lock);
-	INIT_LIST_HEAD(&users->calls);
 	INIT_LIST_HEAD(&users->files);
-	INIT_LIST_HEAD(&users->vm_ops);
+	init_completion(&users->drained);
 	device->inode->i_private = users;
 	device->revoke_after = FOLLOW_PARAM;
 	return 0;
@@ -368,7 +361,9 @@ void vfio_device_users_free(struct vfio_device *device)
 {
 	struct vfio_device_users *users = vfio_device_users(device);
 
-	vfio_device_free_vm_ops(device);
+	if (device->revocable)
+		percpu_ref_exit(&device->calls);
+	vfio_peers_put(users->peers);
 	module_put(users->keeps_module);
 	kfree(users);
 }

@@ -37,56 +37,41 @@ struct vfio_kvm_slot {
  * struct vfio_device_file - one open file of a device
  * @device: the device; registered for as long as the file lives, or revoked
  * @group: the group it was opened through, NULL for /dev/vfio/devices; not to be
- *	used any more once the file is closed towards the device
- * @refs: the file's own, and that of who revokes the device
- * @next: in the device's list of files
- * @closed: somebody closes it towards the device, or has: its release or who
- *	revokes the device
+ *	used any more once the device is revoked
+ * @next: in the device's list of files, under its lock
+ * @opened: the device is open through it, and revoking closes that; under that
+ *	lock, changed in a call
  * @working: requests go to the driver; never unset
- * @caller: who is in a call through this file that is not on the list; of
- *	several one
  * @kvm: the virtual machine of a file without a group
  * @devid: what iommufd calls the device, of such a file
  */
 struct vfio_device_file {
 	struct vfio_device *device;
 	struct vfio_group *group;
-	refcount_t refs;
 	struct list_head next;
-	bool closed;
+	bool opened;
 	bool working;
-	struct task_struct *caller;
 	struct vfio_kvm_slot kvm;
 	u32 devid;
 };
 
 /**
- * struct vfio_device_call - something a user does that may reach the driver
- * @next: in the device's list of calls
- * @task: the user's; NULL if that is the caller of a file, and this not on the
- *	list
- */
-struct vfio_device_call {
-	struct list_head next;
-	struct task_struct *task;
-};
-
-/**
- * struct vfio_device_users - what users do to a device, and have of it
- * @lock: covers the lists
- * @calls: list of struct vfio_device_call
- * @files: list of struct vfio_device_file
- * @vm_ops: see device_mmap.c
+ * struct vfio_device_users - what users have of a device
+ * @lock: covers @files, device->revoked and whether the files are opened
+ * @files: list of struct vfio_device_file; each has a registration, or of a
+ *	revoked device a reference of the device
+ * @drained: of a device that is being revoked: no call is under way
  * @keeps_module: of a revoked device: the module with its ops->release
+ * @peers: what other devices' IOMMUs have of it, see peer.c
  *
  * Behind the inode: struct vfio_device is laid out as drivers know it.
  */
 struct vfio_device_users {
-	spinlock_t lock;		/* the lists */
-	struct list_head calls;
+	spinlock_t lock;		/* see above */
 	struct list_head files;
-	struct list_head vm_ops;
+	struct completion drained;
 	struct module *keeps_module;
+	struct vfio_peers *peers;
 };
 
 static inline struct vfio_device_users *
@@ -233,68 +218,27 @@ struct vfio_device_file *vfio_device_file_alloc(struct vfio_device *device,
 						struct vfio_group *group);
 int vfio_device_file_start(struct vfio_device_file *df,
 			   struct iommufd_ctx *ictx);
-void vfio_device_file_stop(struct vfio_device_file *df);
+void vfio_device_stop_files(struct vfio_device *device, unsigned int nr);
+bool vfio_device_file_add(struct vfio_device_file *df);
+bool vfio_device_file_set_opened(struct vfio_device_file *df);
+bool vfio_device_file_unset_opened(struct vfio_device_file *df);
 void vfio_device_file_set_working(struct vfio_device_file *df);
-void vfio_device_file_free(struct vfio_device_file *df);
-bool vfio_device_file_claim(struct vfio_device_file *df);
-void vfio_device_file_close(struct vfio_device_file *df);
-void vfio_device_file_put(struct vfio_device_file *df);
 struct vfio_device_file *vfio_device_file_from_file(struct file *file);
 struct vfio_device *vfio_device_from_file(struct file *file);
-
-/* device_mmap.c */
-int vfio_device_mmap(struct vfio_device *device, struct vm_area_struct *vma);
-const struct vm_operations_struct *
-vfio_device_vma_ops(struct vm_area_struct *vma);
-void vfio_device_free_vm_ops(struct vfio_device *device);
 
 /* revoke.c */
 void vfio_revoke_init(struct class *class);
 int vfio_device_users_alloc(struct vfio_device *device);
 void vfio_device_users_free(struct vfio_device *device);
-bool vfio_device_enter(struct vfio_device *device,
-		       struct vfio_device_call *call);
-void vfio_device_leave(struct vfio_device *device,
-		       struct vfio_device_call *call);
 void vfio_device_end_users(struct vfio_device *device);
 
-/* Begin a call through @df, in which nobody else is: no lock, and no list. */
-static inline bool vfio_device_file_enter_alone(struct vfio_device_file *df)
-{
-	if (cmpxchg(&df->caller, NULL, current))
-		return false;
+/* holders.c */
+void vfio_device_name_holders(struct vfio_device *device);
+bool vfio_device_holder_waits_for(struct vfio_device *device);
 
-	/* Either this sees it or vfio_device_end_calls() sees the caller. */
-	if (likely(!READ_ONCE(df->device->revoked)))
-		return true;
-	WRITE_ONCE(df->caller, NULL);
-	return false;
-}
-
-static inline void vfio_device_file_leave_alone(struct vfio_device_file *df)
-{
-	/* What the call did is over for vfio_device_is_idle(). */
-	smp_store_release(&df->caller, NULL);
-}
-
-/* vfio_device_enter() by way of a file. */
-static inline bool vfio_device_file_enter(struct vfio_device_file *df,
-					  struct vfio_device_call *call)
-{
-	if (!vfio_device_file_enter_alone(df))
-		return vfio_device_enter(df->device, call);
-	call->task = NULL;
-	return true;
-}
-
-static inline void vfio_device_file_leave(struct vfio_device_file *df,
-					  struct vfio_device_call *call)
-{
-	if (call->task)
-		vfio_device_leave(df->device, call);
-	else
-		vfio_device_file_leave_alone(df);
-}
+/* peer.c */
+struct vfio_peers *vfio_peers_alloc(struct vfio_device *device);
+void vfio_peers_put(struct vfio_peers *peers);
 
 /* feature.c */
 int vfio_device_ioctl_feature(struct vfio_device *device,
@@ -330,6 +274,8 @@ void vfio_group_let_open(struct vfio_device *device);
 int vfio_group_use_iommu(struct vfio_device *device);
 void vfio_group_unuse_iommu(struct vfio_device *device);
 void vfio_group_close_device(struct vfio_device_file *df);
+void vfio_group_lock(struct vfio_device *device);
+void vfio_group_unlock(struct vfio_device *device);
 struct vfio_group *vfio_group_from_file(struct file *file);
 bool vfio_group_enforced_coherent(struct vfio_group *group);
 
@@ -392,6 +338,14 @@ static inline void vfio_group_unuse_iommu(struct vfio_device *device)
 }
 
 static inline void vfio_group_close_device(struct vfio_device_file *df)
+{
+}
+
+static inline void vfio_group_lock(struct vfio_device *device)
+{
+}
+
+static inline void vfio_group_unlock(struct vfio_device *device)
 {
 }
 

@@ -20,6 +20,7 @@
 #include <linux/iommu.h>
 #include <linux/iova_bitmap.h>
 #include <linux/mm.h>
+#include <linux/percpu-refcount.h>
 #include <linux/poll.h>
 #include <linux/uuid.h>
 #include <linux/wait.h>
@@ -30,6 +31,7 @@ struct iommufd_access;
 struct iommufd_ctx;
 struct iommufd_device;
 struct kvm;
+struct vfio_peers;
 
 /**
  * struct vfio_device_set - devices that are opened and closed under one lock
@@ -37,8 +39,7 @@ struct kvm;
  * @lock: held around every open_device and close_device of the set; mmap_lock
  *	and a driver's own locks nest inside
  * @device_list: the devices, under @lock
- * @device_count: how many point here, registered or not; under the lock of
- *	the table of sets
+ * @refs: one of each device that points here, registered or not
  * @aside_count: how many are waited for with @lock dropped; under it, see
  *	vfio_device_step_aside()
  * @back: woken when one has taken it again
@@ -49,7 +50,7 @@ struct vfio_device_set {
 	void			*set_id;
 	struct mutex		lock;		/* opening and closing */
 	struct list_head	device_list;
-	unsigned int		device_count;
+	refcount_t		refs;
 	unsigned int		aside_count;
 	wait_queue_head_t	back;
 };
@@ -110,6 +111,8 @@ struct vfio_device {
 	/* Waited for with dev_set->lock dropped; under it. */
 	bool					aside;
 	/* See drivers/vfio/revoke.c. */
+	struct percpu_ref			calls;
+	bool					revocable;
 	bool					revoked;
 	bool					gone;
 	int					revoke_after;
@@ -122,7 +125,8 @@ struct vfio_device {
  * struct vfio_peer - a part of a device file in an I/O address space
  * @next: in the driver's list of the device's peers
  * @host: whose memory it is, set by vfio_peer_vma()
- * @device: the device, NULL once it has ended this; the core's
+ * @peers: of the device, once attached; the core's
+ * @attached: the device has not ended this; the core's
  * @ops: the maker's
  * @offset: in the device file, in bytes, page-aligned
  * @size: bytes, page-aligned; all in one region
@@ -132,7 +136,8 @@ struct vfio_device {
 struct vfio_peer {
 	struct list_head			next;
 	const struct vfio_peer_host		*host;
-	struct vfio_device			*device;
+	struct vfio_peers			*peers;
+	bool					attached;
 	const struct vfio_peer_ops		*ops;
 	loff_t					offset;
 	size_t					size;
@@ -161,7 +166,8 @@ struct vfio_peer_ops {
  *	comes; -EFAULT if it is not there now
  * @detach: call unmap() if the memory is there, and nothing any more
  *
- * attach and detach may sleep, and run under the core's lock of peers.
+ * attach and detach may sleep, and run under the core's lock of the device's
+ * peers.
  */
 struct vfio_peer_host {
 	struct list_head next;
@@ -327,8 +333,40 @@ static inline void vfio_put_device(struct vfio_device *device)
 
 int vfio_register_group_dev(struct vfio_device *device);
 int vfio_register_emulated_iommu_dev(struct vfio_device *device);
+int vfio_device_set_revocable(struct vfio_device *device);
 void vfio_device_set_gone(struct vfio_device *device);
 void vfio_unregister_group_dev(struct vfio_device *device);
+
+/**
+ * vfio_device_enter() - begin to use the hardware for a user
+ * @device: the device, of which the caller has a file
+ *
+ * A driver of revocable devices (see vfio_device_set_revocable()) does this in
+ * each of its operations but @open_device and @close_device and those of
+ * iommufd. Until vfio_device_leave() the device is not taken away, so nothing
+ * that a user can hold up is waited for: no user memory is touched. Calls may
+ * nest; the inner one may fail then.
+ *
+ * Context: any.
+ * Return: false if the device was revoked: the hardware is not the driver's any
+ * more. Always true for devices that are not revocable.
+ */
+static inline bool vfio_device_enter(struct vfio_device *device)
+{
+	return !device->revocable || percpu_ref_tryget_live(&device->calls);
+}
+
+/**
+ * vfio_device_leave() - undo vfio_device_enter()
+ * @device: the device
+ *
+ * Context: any.
+ */
+static inline void vfio_device_leave(struct vfio_device *device)
+{
+	if (device->revocable)
+		percpu_ref_put(&device->calls);
+}
 
 int vfio_assign_device_set(struct vfio_device *device, void *set_id);
 unsigned int vfio_device_set_open_count(struct vfio_device_set *dev_set);
@@ -343,7 +381,7 @@ vfio_find_device_in_devset(struct vfio_device_set *dev_set,
 
 void vfio_peer_register_host(struct vfio_peer_host *host);
 void vfio_peer_unregister_host(struct vfio_peer_host *host);
-void vfio_peers_detach(struct list_head *peers);
+void vfio_peers_detach(struct vfio_device *device, struct list_head *list);
 bool vfio_peer_vma(struct vfio_peer *peer, struct vm_area_struct *vma);
 int vfio_peer_attach(struct vfio_peer *peer, struct file *file);
 void vfio_peer_detach(struct vfio_peer *peer);

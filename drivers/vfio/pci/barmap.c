@@ -144,6 +144,13 @@ static int vfio_pci_bar_setup_locked(struct vfio_pci_core_device *vdev, int bar)
 	return vfio_pci_bar_map(vdev, bar);
 }
 
+static bool vfio_pci_bar_is_set_up(struct vfio_pci_core_device *vdev, int bar)
+{
+	/* Pairs with the release when it was mapped. */
+	return smp_load_acquire(&vdev->barmap[bar]) ||
+	       READ_ONCE(vdev->bar_parts[bar]);
+}
+
 /**
  * vfio_pci_bar_setup - claim a BAR and map it for the kernel
  * @vdev: the device
@@ -152,20 +159,41 @@ static int vfio_pci_bar_setup_locked(struct vfio_pci_core_device *vdev, int bar)
  * Done once, undone at last close. Accesses find it with vfio_pci_bar_io().
  *
  * Return: 0, -EBUSY where someone else has the BAR, -ENOMEM.
- * Context: may sleep; mmap_lock may be held, memory_lock is not.
+ * Context: may sleep, in a call; mmap_lock may be held, memory_lock is not.
  */
 int vfio_pci_bar_setup(struct vfio_pci_core_device *vdev, int bar)
 {
 	int ret;
 
-	/* Pairs with the release when it was mapped. */
-	if (smp_load_acquire(&vdev->barmap[bar]) ||
-	    READ_ONCE(vdev->bar_parts[bar]))
+	if (vfio_pci_bar_is_set_up(vdev, bar))
 		return 0;
 
 	mutex_lock(&vdev->barmap_lock);
 	ret = vfio_pci_bar_setup_locked(vdev, bar);
 	mutex_unlock(&vdev->barmap_lock);
+	return ret;
+}
+
+/**
+ * vfio_pci_bar_setup_call - the same for who is in no call
+ * @vdev: the device
+ * @bar: number of the BAR
+ *
+ * Return: as vfio_pci_bar_setup() or vfio_pci_begin().
+ * Context: likewise.
+ */
+int vfio_pci_bar_setup_call(struct vfio_pci_core_device *vdev, int bar)
+{
+	int ret;
+
+	if (likely(vfio_pci_bar_is_set_up(vdev, bar)))
+		return 0;
+
+	ret = vfio_pci_begin(vdev);
+	if (ret)
+		return ret;
+	ret = vfio_pci_bar_setup(vdev, bar);
+	vfio_pci_end(vdev);
 	return ret;
 }
 

@@ -88,10 +88,11 @@ static u32 config_width_mask(unsigned int width)
 }
 
 /* Change some bits of a hardware register and as little else as can be. */
-static int config_hw_update(struct pci_dev *pdev, unsigned int pos,
-			    unsigned int width, u32 mask, u32 val)
+static int config_hw_update(const struct vfio_pci_config_access *acc, u32 mask)
 {
-	u32 old;
+	struct pci_dev *pdev = acc->vdev->pdev;
+	unsigned int width = acc->width, pos = acc->pos;
+	u32 val = acc->val, old = acc->old;
 	int ret;
 
 	while (width > 1) {
@@ -105,13 +106,15 @@ static int config_hw_update(struct pci_dev *pdev, unsigned int pos,
 			pos += half;
 			mask >>= half * 8;
 			val >>= half * 8;
+			old >>= half * 8;
 		} else {
 			break;
 		}
 	}
 
 	if (mask != config_width_mask(width)) {
-		ret = vfio_pci_config_hw_read(pdev, pos, width, &old);
+		ret = acc->known ? 0 :
+		      vfio_pci_config_hw_read(pdev, pos, width, &old);
 		if (ret)
 			return ret;
 		val = (old & ~mask) | (val & mask);
@@ -160,8 +163,7 @@ int vfio_pci_config_store(struct vfio_pci_config_access *acc)
 				      acc->val);
 	if (!phys)
 		return 0;
-	return config_hw_update(acc->vdev->pdev, acc->pos, acc->width, phys,
-				acc->val);
+	return config_hw_update(acc, phys);
 }
 
 static int config_load(struct vfio_pci_config_access *acc)
@@ -229,34 +231,6 @@ static int config_copy_out(char __user *buf, const __le32 *le,
 	}
 }
 
-static int config_read_piece(struct vfio_pci_config_access *acc,
-			     char __user *buf)
-{
-	__le32 le;
-	int ret;
-
-	config_resolve(acc);
-	ret = config_load(acc);
-	if (ret)
-		return ret;
-
-	le = cpu_to_le32(acc->val);
-	return config_copy_out(buf, &le, acc->width);
-}
-
-static int config_write_piece(struct vfio_pci_config_access *acc,
-			      const char __user *buf)
-{
-	const struct vfio_pci_config_layout *layout = config_resolve(acc);
-	__le32 le = 0;
-
-	if (copy_from_user(&le, buf, acc->width))
-		return -EFAULT;
-
-	acc->val = le32_to_cpu(le);
-	return layout->write ? layout->write(acc) : vfio_pci_config_store(acc);
-}
-
 /* The widest naturally aligned access that is left and does not change owner. */
 static unsigned int config_piece_width(const u8 *map, size_t count,
 				       unsigned int pos)
@@ -269,6 +243,51 @@ static unsigned int config_piece_width(const u8 *map, size_t count,
 			break;
 	}
 	return width;
+}
+
+/* One access of @count bytes at most, as a call; @acc says how many it was. */
+static int config_read_piece(struct vfio_pci_config_access *acc, size_t count,
+			     char __user *buf)
+{
+	__le32 le;
+	int ret;
+
+	ret = vfio_pci_begin(acc->vdev);
+	if (ret)
+		return ret;
+	acc->width = config_piece_width(acc->vdev->pci_config_map, count,
+					acc->pos);
+	config_resolve(acc);
+	ret = config_load(acc);
+	vfio_pci_end(acc->vdev);
+	if (ret)
+		return ret;
+
+	le = cpu_to_le32(acc->val);
+	return config_copy_out(buf, &le, acc->width);
+}
+
+static int config_write_piece(struct vfio_pci_config_access *acc, size_t count,
+			      const char __user *buf)
+{
+	const struct vfio_pci_config_layout *layout;
+	__le32 le = 0;
+	int ret;
+
+	/* Before the call; how wide it is going to be is known in there. */
+	if (copy_from_user(&le, buf, min(count, sizeof(le))))
+		return -EFAULT;
+
+	ret = vfio_pci_begin(acc->vdev);
+	if (ret)
+		return ret;
+	acc->width = config_piece_width(acc->vdev->pci_config_map, count,
+					acc->pos);
+	layout = config_resolve(acc);
+	acc->val = le32_to_cpu(le) & config_width_mask(acc->width);
+	ret = layout->write ? layout->write(acc) : vfio_pci_config_store(acc);
+	vfio_pci_end(acc->vdev);
+	return ret;
 }
 
 /**
@@ -298,10 +317,9 @@ ssize_t vfio_pci_config_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 
 	for (done = 0; done < count; done += acc.width) {
 		acc.pos = pos + done;
-		acc.width = config_piece_width(vdev->pci_config_map,
-					       count - done, acc.pos);
-		ret = iswrite ? config_write_piece(&acc, buf + done) :
-				config_read_piece(&acc, buf + done);
+		ret = iswrite ?
+		      config_write_piece(&acc, count - done, buf + done) :
+		      config_read_piece(&acc, count - done, buf + done);
 		if (ret)
 			return ret;
 	}

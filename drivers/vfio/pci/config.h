@@ -28,6 +28,9 @@ struct vfio_pci_config_access {
 	u32				virt;
 	u32				write;
 	u32				val;
+	/* What the hardware was just found to hold, under a lock that is held. */
+	bool				known;
+	u32				old;
 };
 
 /* One field: offset in its structure and width, in bytes. */

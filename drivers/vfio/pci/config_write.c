@@ -133,17 +133,26 @@ static bool was_reset(struct vfio_pci_core_device *vdev, u16 phys, u16 want)
 	       bars_are_lost(vdev);
 }
 
-/* Would writing @want leave memory decoding as everybody knows it? */
-static bool memory_stays(struct vfio_pci_core_device *vdev, u16 want)
+/* The register was read, and igate is held: nobody else changes it. */
+static void command_is(struct vfio_pci_config_access *acc, u16 phys)
 {
+	acc->known = acc->pos == PCI_COMMAND && acc->width <= 2;
+	acc->old = phys;
+}
+
+/* Would writing this leave memory decoding as everybody knows it? */
+static bool memory_stays(struct vfio_pci_config_access *acc)
+{
+	struct vfio_pci_core_device *vdev = acc->vdev;
 	u16 cmd = vfio_pci_vconfig_get16(vdev, PCI_COMMAND);
-	u16 phys;
+	u16 phys, want = acc->val;
 
 	if ((cmd ^ want) & PCI_COMMAND_MEMORY)
 		return false;
 	if (pci_user_read_config_word(vdev->pdev, PCI_COMMAND, &phys) ||
 	    was_reset(vdev, phys, want))
 		return false;
+	command_is(acc, phys);
 	return vdev->pdev->no_command_memory ||
 	       !((phys ^ want) & PCI_COMMAND_MEMORY);
 }
@@ -180,7 +189,7 @@ static int write_command_decode(struct vfio_pci_config_access *acc)
 	int ret;
 
 	down_read(&vdev->memory_lock);
-	if (memory_stays(vdev, acc->val)) {
+	if (memory_stays(acc)) {
 		ret = command_store(acc);
 		up_read(&vdev->memory_lock);
 		return ret;
@@ -192,6 +201,8 @@ static int write_command_decode(struct vfio_pci_config_access *acc)
 	if (!ret) {
 		if (was_reset(vdev, phys, acc->val))
 			bars_restore(vdev);
+		else
+			command_is(acc, phys);
 		ret = command_store(acc);
 	}
 	vfio_pci_gate_open(vdev);

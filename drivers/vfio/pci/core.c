@@ -20,6 +20,45 @@ static struct vfio_pci_core_device *to_vdev(struct vfio_device *core_vdev)
 	return container_of(core_vdev, struct vfio_pci_core_device, vdev);
 }
 
+/**
+ * vfio_pci_begin - begin to use the function for a user
+ * @vdev: the device
+ *
+ * Until vfio_pci_end() it is not taken from the driver, and awake. No user memory
+ * is touched in between. What only touches BARs that are memory does without: the
+ * gate says whether it may, with the lock held.
+ *
+ * Context: may sleep.
+ * Return: 0; -ENODEV if the device was revoked; -EIO if it does not wake up.
+ */
+int vfio_pci_begin(struct vfio_pci_core_device *vdev)
+{
+	int ret;
+
+	if (!vfio_device_enter(&vdev->vdev))
+		return -ENODEV;
+
+	ret = pm_runtime_resume_and_get(&vdev->pdev->dev);
+	if (!ret)
+		return 0;
+
+	pci_info_ratelimited(vdev->pdev, "runtime resume failed %d\n", ret);
+	vfio_device_leave(&vdev->vdev);
+	return -EIO;
+}
+
+/**
+ * vfio_pci_end - undo vfio_pci_begin()
+ * @vdev: the device
+ *
+ * Context: any.
+ */
+void vfio_pci_end(struct vfio_pci_core_device *vdev)
+{
+	pm_runtime_put(&vdev->pdev->dev);
+	vfio_device_leave(&vdev->vdev);
+}
+
 /*
  * Legacy VGA ranges: a device in user space decodes them only where the user
  * gets them. Other VGA devices behind the same bridges may want them.
@@ -124,6 +163,7 @@ void vfio_pci_core_release_dev(struct vfio_device *core_vdev)
 	vfio_pci_clean_free(vdev);
 	kfree(vdev->pm_save);
 	kfree(vdev->io_buffer);
+	kfree(vdev->aliases);
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_release_dev);
 
@@ -249,6 +289,20 @@ void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_unregister_device);
 
+static int vfio_pci_check_irqs(struct vfio_pci_core_device *vdev,
+			       struct vfio_irq_set *hdr, size_t *data_size)
+{
+	int ret = vfio_pci_begin(vdev);
+
+	if (ret)
+		return ret;
+	ret = vfio_set_irqs_validate_and_prepare(hdr,
+						 vfio_pci_irq_count(vdev, hdr->index),
+						 VFIO_PCI_NUM_IRQS, data_size);
+	vfio_pci_end(vdev);
+	return ret;
+}
+
 static long vfio_pci_set_irqs_ioctl(struct vfio_pci_core_device *vdev,
 				    void __user *arg)
 {
@@ -261,9 +315,7 @@ static long vfio_pci_set_irqs_ioctl(struct vfio_pci_core_device *vdev,
 	if (copy_from_user(&hdr, arg, minsz))
 		return -EFAULT;
 
-	ret = vfio_set_irqs_validate_and_prepare(&hdr,
-						 vfio_pci_irq_count(vdev, hdr.index),
-						 VFIO_PCI_NUM_IRQS, &data_size);
+	ret = vfio_pci_check_irqs(vdev, &hdr, &data_size);
 	if (ret)
 		return ret;
 
@@ -273,20 +325,32 @@ static long vfio_pci_set_irqs_ioctl(struct vfio_pci_core_device *vdev,
 			return PTR_ERR(data);
 	}
 
+	ret = vfio_pci_begin(vdev);
+	if (ret)
+		goto free;
 	mutex_lock(&vdev->igate);
 	ret = vfio_pci_set_irqs(vdev, hdr.flags, hdr.index, hdr.start,
 				hdr.count, data);
 	mutex_unlock(&vdev->igate);
+	vfio_pci_end(vdev);
+free:
 	kfree(data);
 	return ret;
 }
 
 static long vfio_pci_reset_ioctl(struct vfio_pci_core_device *vdev)
 {
+	int ret;
+
 	if (!vdev->reset_works)
 		return -EINVAL;
 
-	return vfio_pci_reset_function(vdev, VFIO_PCI_GATE_RESET);
+	ret = vfio_pci_begin(vdev);
+	if (ret)
+		return ret;
+	ret = vfio_pci_reset_function(vdev, VFIO_PCI_GATE_RESET);
+	vfio_pci_end(vdev);
+	return ret;
 }
 
 static long vfio_pci_ioeventfd_ioctl(struct vfio_pci_core_device *vdev,
@@ -295,6 +359,7 @@ static long vfio_pci_ioeventfd_ioctl(struct vfio_pci_core_device *vdev,
 	const size_t minsz = offsetofend(struct vfio_device_ioeventfd, fd);
 	struct vfio_device_ioeventfd io;
 	u32 width;
+	int ret;
 
 	if (copy_from_user(&io, arg, minsz))
 		return -EFAULT;
@@ -306,7 +371,12 @@ static long vfio_pci_ioeventfd_ioctl(struct vfio_pci_core_device *vdev,
 	if (hweight8(width) != 1 || io.fd < -1)
 		return -EINVAL;
 
-	return vfio_pci_ioeventfd(vdev, io.offset, io.data, width, io.fd);
+	ret = vfio_pci_begin(vdev);
+	if (ret)
+		return ret;
+	ret = vfio_pci_ioeventfd(vdev, io.offset, io.data, width, io.fd);
+	vfio_pci_end(vdev);
+	return ret;
 }
 
 /**
@@ -316,7 +386,7 @@ static long vfio_pci_ioeventfd_ioctl(struct vfio_pci_core_device *vdev,
  * @arg: the user's argument
  *
  * Return: what the operation returns, -ENOTTY for one that is not known.
- * Context: may sleep; the core keeps the device awake.
+ * Context: may sleep.
  */
 long vfio_pci_core_ioctl(struct vfio_device *core_vdev, unsigned int cmd,
 			 unsigned long arg)
@@ -355,7 +425,7 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_ioctl);
  * @argsz: its size
  *
  * Return: what the feature returns, -ENOTTY for one that is not known.
- * Context: may sleep; the core keeps the device awake.
+ * Context: may sleep.
  */
 int vfio_pci_core_ioctl_feature(struct vfio_device *device, u32 flags,
 				void __user *arg, size_t argsz)
@@ -381,13 +451,34 @@ int vfio_pci_core_ioctl_feature(struct vfio_device *device, u32 flags,
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_ioctl_feature);
 
-static ssize_t vfio_pci_region_rw(struct vfio_pci_core_device *vdev,
-				  char __user *buf, size_t count, loff_t *ppos,
-				  bool iswrite)
+/* A region of the driver's own; drivers of revocable devices have none. */
+static ssize_t vfio_pci_dev_region_rw(struct vfio_pci_core_device *vdev,
+				      u64 index, char __user *buf,
+				      size_t count, loff_t *ppos, bool iswrite)
+{
+	struct vfio_pci_region *region = vfio_pci_find_region(vdev, index);
+	ssize_t ret;
+
+	if (!region)
+		return -EINVAL;
+
+	ret = vfio_pci_begin(vdev);
+	if (ret)
+		return ret;
+	ret = region->ops->rw(vdev, buf, count, ppos, iswrite);
+	vfio_pci_end(vdev);
+	return ret;
+}
+
+static ssize_t vfio_pci_rw(struct vfio_pci_core_device *vdev, char __user *buf,
+			   size_t count, loff_t *ppos, bool iswrite)
 {
 	u64 index = VFIO_PCI_OFFSET_TO_INDEX(*ppos);
 	const struct vfio_pci_alias *alias;
-	struct vfio_pci_region *region;
+
+	/* Nothing can be read from a region that does not exist. */
+	if (!count)
+		return 0;
 
 	switch (index) {
 	case VFIO_PCI_CONFIG_REGION_INDEX:
@@ -406,36 +497,9 @@ static ssize_t vfio_pci_region_rw(struct vfio_pci_core_device *vdev,
 		if (alias && (*ppos & VFIO_PCI_OFFSET_MASK) >= alias->start)
 			return vfio_pci_bar_rw(vdev, alias->bar, alias->end,
 					       buf, count, ppos, iswrite);
-		region = vfio_pci_find_region(vdev, index);
-		if (!region)
-			return -EINVAL;
-		return region->ops->rw(vdev, buf, count, ppos, iswrite);
+		return vfio_pci_dev_region_rw(vdev, index, buf, count, ppos,
+					      iswrite);
 	}
-}
-
-static ssize_t vfio_pci_rw(struct vfio_pci_core_device *vdev, char __user *buf,
-			   size_t count, loff_t *ppos, bool iswrite)
-{
-	struct device *dev = &vdev->pdev->dev;
-	u64 index = VFIO_PCI_OFFSET_TO_INDEX(*ppos);
-	ssize_t ret;
-
-	/* Nothing can be read from a region that does not exist. */
-	if (!count)
-		return 0;
-	if (index >= VFIO_PCI_NUM_REGIONS && index >= vfio_pci_nr_regions(vdev))
-		return -EINVAL;
-
-	ret = pm_runtime_resume_and_get(dev);
-	if (ret) {
-		pci_info_ratelimited(vdev->pdev, "runtime resume failed %zd\n",
-				     ret);
-		return -EIO;
-	}
-
-	ret = vfio_pci_region_rw(vdev, buf, count, ppos, iswrite);
-	pm_runtime_put(dev);
-	return ret;
 }
 
 /**

@@ -473,11 +473,20 @@ int vfio_pci_feature_dma_buf(struct vfio_pci_core_device *vdev, u32 flags,
 	if (IS_ERR(d))
 		return PTR_ERR(d);
 
+	ret = vfio_pci_begin(vdev);
+	if (ret)
+		goto free;
 	/* The region has to be ours before anyone sees it. */
 	ret = vfio_pci_bar_setup(vdev, bar);
 	if (ret) {
-		vfio_pci_dmabuf_free(d);
-		return ret;
+		vfio_pci_end(vdev);
+		goto free;
 	}
-	return vfio_pci_dmabuf_export(vdev, d, size, req.open_flags);
+	ret = vfio_pci_dmabuf_export(vdev, d, size, req.open_flags);
+	vfio_pci_end(vdev);
+	return ret;
+
+free:
+	vfio_pci_dmabuf_free(d);
+	return ret;
 }

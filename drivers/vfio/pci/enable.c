@@ -269,7 +269,7 @@ void vfio_pci_core_disable(struct vfio_pci_core_device *vdev)
 
 	lockdep_assert_held(&vdev->vdev.dev_set->lock);
 
-	vfio_peers_detach(&vdev->peers);
+	vfio_peers_detach(&vdev->vdev, &vdev->peers);
 
 	/* Low power ends first: what follows needs the function awake. */
 	vfio_pci_low_power_leave(vdev);

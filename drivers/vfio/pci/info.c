@@ -68,6 +68,27 @@ static int vfio_pci_add_atomic_comp(struct vfio_pci_core_device *vdev,
 	return vfio_info_add_capability(caps, &cap.header, sizeof(cap));
 }
 
+static int vfio_pci_device_info(struct vfio_pci_core_device *vdev,
+				struct vfio_device_info *info,
+				struct vfio_info_cap *caps)
+{
+	int ret;
+
+	info->flags = VFIO_DEVICE_FLAGS_PCI;
+	if (vdev->reset_works)
+		info->flags |= VFIO_DEVICE_FLAGS_RESET;
+	info->num_regions = vfio_pci_nr_regions(vdev);
+	info->num_irqs = VFIO_PCI_NUM_IRQS;
+
+	ret = vfio_pci_info_zdev_add_caps(vdev, caps);
+	if (ret && ret != -ENODEV) {
+		dev_warn_ratelimited(&vdev->pdev->dev,
+				     "no zPCI capabilities: %d\n", ret);
+		return ret;
+	}
+	return vfio_pci_add_atomic_comp(vdev, caps);
+}
+
 /* VFIO_DEVICE_GET_INFO */
 long vfio_pci_get_info(struct vfio_pci_core_device *vdev, void __user *arg)
 {
@@ -82,21 +103,11 @@ long vfio_pci_get_info(struct vfio_pci_core_device *vdev, void __user *arg)
 		return -EINVAL;
 	minsz = min_t(size_t, info.argsz, sizeof(info));
 
-	info.flags = VFIO_DEVICE_FLAGS_PCI;
-	if (vdev->reset_works)
-		info.flags |= VFIO_DEVICE_FLAGS_RESET;
-	info.num_regions = vfio_pci_nr_regions(vdev);
-	info.num_irqs = VFIO_PCI_NUM_IRQS;
-
-	ret = vfio_pci_info_zdev_add_caps(vdev, &caps);
-	if (ret && ret != -ENODEV) {
-		dev_warn_ratelimited(&vdev->pdev->dev,
-				     "no zPCI capabilities: %d\n", ret);
-		kfree(caps.buf);
+	ret = vfio_pci_begin(vdev);
+	if (ret)
 		return ret;
-	}
-
-	ret = vfio_pci_add_atomic_comp(vdev, &caps);
+	ret = vfio_pci_device_info(vdev, &info, &caps);
+	vfio_pci_end(vdev);
 	if (ret) {
 		kfree(caps.buf);
 		return ret;
@@ -146,17 +157,21 @@ static int vfio_pci_bar_info(struct vfio_pci_core_device *vdev,
 }
 
 /* A ROM BAR may have no ROM behind it, which only looking there tells. */
-static void vfio_pci_rom_info(struct vfio_pci_core_device *vdev,
-			      struct vfio_region_info *info)
+static int vfio_pci_rom_info(struct vfio_pci_core_device *vdev,
+			     struct vfio_region_info *info)
 {
 	void __iomem *io;
 	size_t size;
 	u16 cmd;
+	int ret;
 
 	info->size = vfio_pci_rom_size(vdev);
 	if (!info->size)
-		return;
+		return 0;
 
+	ret = vfio_pci_begin(vdev);
+	if (ret)
+		return ret;
 	cmd = vfio_pci_gate_force_decode(vdev);
 	io = pci_map_rom(vdev->pdev, &size);
 	if (io) {
@@ -166,6 +181,8 @@ static void vfio_pci_rom_info(struct vfio_pci_core_device *vdev,
 		info->size = 0;
 	}
 	vfio_pci_gate_restore_decode(vdev, cmd);
+	vfio_pci_end(vdev);
+	return 0;
 }
 
 static int vfio_pci_dev_region_info(struct vfio_pci_core_device *vdev,
@@ -228,8 +245,7 @@ static int vfio_pci_region_info(struct vfio_pci_core_device *vdev,
 	case VFIO_PCI_BAR0_REGION_INDEX ... VFIO_PCI_BAR5_REGION_INDEX:
 		return vfio_pci_bar_info(vdev, info, caps);
 	case VFIO_PCI_ROM_REGION_INDEX:
-		vfio_pci_rom_info(vdev, info);
-		return 0;
+		return vfio_pci_rom_info(vdev, info);
 	case VFIO_PCI_CONFIG_REGION_INDEX:
 		info->size = vdev->pdev->cfg_size;
 		break;
@@ -286,6 +302,7 @@ long vfio_pci_get_irq_info(struct vfio_pci_core_device *vdev, void __user *arg)
 {
 	const size_t minsz = offsetofend(struct vfio_irq_info, count);
 	struct vfio_irq_info info;
+	int ret;
 
 	if (copy_from_user(&info, arg, minsz))
 		return -EFAULT;
@@ -294,7 +311,12 @@ long vfio_pci_get_irq_info(struct vfio_pci_core_device *vdev, void __user *arg)
 	if (info.index == VFIO_PCI_ERR_IRQ_INDEX && !pci_is_pcie(vdev->pdev))
 		return -EINVAL;
 
+	ret = vfio_pci_begin(vdev);
+	if (ret)
+		return ret;
 	info.count = vfio_pci_irq_count(vdev, info.index);
+	vfio_pci_end(vdev);
+
 	info.flags = VFIO_IRQ_INFO_EVENTFD;
 	if (info.index == VFIO_PCI_INTX_IRQ_INDEX)
 		info.flags |= VFIO_IRQ_INFO_MASKABLE |

@@ -3,7 +3,8 @@
  * Moving data between device memory (or ports) and a user's buffer.
  *
  * The user's page may be a mapping of the very device, and a fault on it takes
- * memory_lock: so data goes through a kernel buffer, and memory_lock is held
+ * memory_lock; it may take as long as the user likes, too. So data goes through a
+ * kernel buffer, and memory_lock is held, and the device kept from being revoked,
  * only between the buffer and the device. One hold covers at most IO_CHUNK
  * bytes, which bounds how long someone who closes the gate has to wait.
  *
@@ -18,6 +19,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/unroll.h>
+#include <linux/vgaarb.h>
 
 #include "vfio_pci_priv.h"
 
@@ -211,13 +213,40 @@ VFIO_PCI_IO_MOVERS(mem, readb, readw, readl, readq,
 #define GET_WORD(n, to, from, label)					\
 	unsafe_get_user((to)[n], (from) + (n), label);
 
+/* A register: a size that the compiler knows needs no look at the buffer. */
+static unsigned long vfio_pci_put_short(char __user *user, const void *buf,
+					size_t count)
+{
+	switch (count) {
+	case 4:
+		return copy_to_user(user, buf, 4);
+	case 8:
+		return copy_to_user(user, buf, 8);
+	default:
+		return copy_to_user(user, buf, count);
+	}
+}
+
+static unsigned long vfio_pci_get_short(void *buf, const char __user *user,
+					size_t count)
+{
+	switch (count) {
+	case 4:
+		return copy_from_user(buf, user, 4);
+	case 8:
+		return copy_from_user(buf, user, 8);
+	default:
+		return copy_from_user(buf, user, count);
+	}
+}
+
 static int vfio_pci_put_user(char __user *user, const void *buf, size_t count)
 {
 	u64 __user *to = (u64 __user *)user;
 	const u64 *from = buf;
 
 	if (count % USER_BLOCK)
-		return copy_to_user(user, buf, count) ? -EFAULT : 0;
+		return vfio_pci_put_short(user, buf, count) ? -EFAULT : 0;
 
 	if (!user_write_access_begin(to, count))
 		return -EFAULT;
@@ -237,7 +266,7 @@ static int vfio_pci_get_user(void *buf, const char __user *user, size_t count)
 	u64 *to = buf;
 
 	if (count % USER_BLOCK)
-		return copy_from_user(buf, user, count) ? -EFAULT : 0;
+		return vfio_pci_get_short(buf, user, count) ? -EFAULT : 0;
 
 	if (!user_read_access_begin(from, count))
 		return -EFAULT;
@@ -259,10 +288,10 @@ struct vfio_pci_io_place {
 	void __iomem *io;
 	int bar;
 	bool gated;		/* it is memory behind the gate */
+	unsigned int vga_rsrc;	/* what the VGA arbiter calls it, or 0 */
 	size_t max_width;
 };
 
-/* With the lock held, if the place is gated. */
 static int vfio_pci_io_move(struct vfio_pci_core_device *vdev,
 			    const struct vfio_pci_io_place *place, void *buf,
 			    loff_t off, size_t count, bool iswrite)
@@ -291,6 +320,61 @@ static int vfio_pci_io_move(struct vfio_pci_core_device *vdev,
 	return 0;
 }
 
+/* -EIO where the gate is closed. */
+static int vfio_pci_io_try_gate(struct vfio_pci_core_device *vdev,
+				const struct vfio_pci_io_place *place,
+				void *buf, loff_t off, size_t count,
+				bool iswrite)
+{
+	int ret = vfio_pci_io_begin(vdev, true);
+
+	if (ret)
+		return ret;
+	ret = vfio_pci_io_move(vdev, place, buf, off, count, iswrite);
+	vfio_pci_io_end(vdev, true);
+	return ret;
+}
+
+/*
+ * Behind an open gate the function is awake and the driver's, and stays so while
+ * the lock is held. In low power a call of the user wakes it.
+ */
+static int vfio_pci_io_gated(struct vfio_pci_core_device *vdev,
+			     const struct vfio_pci_io_place *place, void *buf,
+			     loff_t off, size_t count, bool iswrite)
+{
+	int ret = vfio_pci_io_try_gate(vdev, place, buf, off, count, iswrite);
+
+	if (likely(ret != -EIO) || !READ_ONCE(vdev->pm_runtime_engaged))
+		return ret;
+
+	ret = vfio_pci_begin(vdev);
+	if (ret)
+		return ret;
+	ret = vfio_pci_io_try_gate(vdev, place, buf, off, count, iswrite);
+	vfio_pci_end(vdev);
+	return ret;
+}
+
+/* Ports and what else is not behind the gate. */
+static int vfio_pci_io_called(struct vfio_pci_core_device *vdev,
+			      const struct vfio_pci_io_place *place, void *buf,
+			      loff_t off, size_t count, bool iswrite)
+{
+	int ret = vfio_pci_begin(vdev);
+
+	if (ret)
+		return ret;
+	if (place->vga_rsrc)
+		ret = vga_get_interruptible(vdev->pdev, place->vga_rsrc);
+	if (!ret)
+		ret = vfio_pci_io_move(vdev, place, buf, off, count, iswrite);
+	if (!ret && place->vga_rsrc)
+		vga_put(vdev->pdev, place->vga_rsrc);
+	vfio_pci_end(vdev);
+	return ret;
+}
+
 /*
  * One piece that touches nothing excluded, through the kernel buffer @buf,
  * which is aligned as @off is.
@@ -308,11 +392,10 @@ static int vfio_pci_io_piece(struct vfio_pci_core_device *vdev,
 			return ret;
 	}
 
-	ret = vfio_pci_io_begin(vdev, place->gated);
-	if (ret)
-		return ret;
-	ret = vfio_pci_io_move(vdev, place, buf, off, count, iswrite);
-	vfio_pci_io_end(vdev, place->gated);
+	if (place->gated)
+		ret = vfio_pci_io_gated(vdev, place, buf, off, count, iswrite);
+	else
+		ret = vfio_pci_io_called(vdev, place, buf, off, count, iswrite);
 	if (ret || iswrite)
 		return ret;
 
@@ -350,10 +433,10 @@ static void vfio_pci_io_buffer_put(struct vfio_pci_core_device *vdev,
 	kfree(xchg(&vdev->io_buffer, buffer));
 }
 
-static ssize_t vfio_pci_io_rw(struct vfio_pci_core_device *vdev,
-			      const struct vfio_pci_io_place *place,
-			      char __user *buf, loff_t off, size_t count,
-			      size_t x_start, size_t x_end, bool iswrite)
+static ssize_t vfio_pci_io_pieces(struct vfio_pci_core_device *vdev,
+				  const struct vfio_pci_io_place *place,
+				  char __user *buf, loff_t off, size_t count,
+				  size_t x_start, size_t x_end, bool iswrite)
 {
 	u64 small[IO_SMALL / sizeof(u64)];
 	size_t size = sizeof(small);
@@ -392,6 +475,23 @@ static ssize_t vfio_pci_io_rw(struct vfio_pci_core_device *vdev,
 	if (buffer != small)
 		vfio_pci_io_buffer_put(vdev, buffer);
 	return ret ?: done;
+}
+
+/* Trapped registers are the most frequent by far. */
+static ssize_t vfio_pci_io_rw(struct vfio_pci_core_device *vdev,
+			      const struct vfio_pci_io_place *place,
+			      char __user *buf, loff_t off, size_t count,
+			      size_t x_start, size_t x_end, bool iswrite)
+{
+	u64 word = 0;
+	int ret;
+
+	if ((count != 4 && count != 8) || off & (count - 1) || x_end > x_start)
+		return vfio_pci_io_pieces(vdev, place, buf, off, count,
+					  x_start, x_end, iswrite);
+
+	ret = vfio_pci_io_piece(vdev, place, &word, buf, off, count, iswrite);
+	return ret ?: count;
 }
 
 /**
@@ -457,6 +557,35 @@ ssize_t vfio_pci_bar_io_rw(struct vfio_pci_core_device *vdev, int bar,
 
 	return vfio_pci_io_rw(vdev, &place, buf, off, count, x_start, x_end,
 			      iswrite);
+}
+
+/**
+ * vfio_pci_vga_io_rw - the same for a legacy VGA range
+ * @vdev: the device
+ * @vga_rsrc: what the VGA arbiter calls the range
+ * @io: where it is mapped
+ * @buf: the user's buffer
+ * @off: offset in the range
+ * @count: bytes to move, inside the range
+ * @iswrite: from the user to the device
+ *
+ * The ranges are not a BAR: no gate, and ones where nothing decodes.
+ *
+ * Return: as vfio_pci_core_do_io_rw(), or what vga_get_interruptible() returns.
+ * Context: likewise.
+ */
+ssize_t vfio_pci_vga_io_rw(struct vfio_pci_core_device *vdev,
+			   unsigned int vga_rsrc, void __iomem *io,
+			   char __user *buf, loff_t off, size_t count,
+			   bool iswrite)
+{
+	const struct vfio_pci_io_place place = {
+		.io = io,
+		.vga_rsrc = vga_rsrc,
+		.max_width = VFIO_PCI_IO_WIDTH_4,
+	};
+
+	return vfio_pci_io_rw(vdev, &place, buf, off, count, 0, 0, iswrite);
 }
 
 /**

@@ -268,18 +268,19 @@ static vm_fault_t vfio_pci_huge_fault(struct vm_fault *vmf, unsigned int order)
 	unsigned long size = PAGE_SIZE << order;
 	unsigned long start = ALIGN_DOWN(vmf->address, size);
 	vm_fault_t ret = VM_FAULT_SIGBUS;
-	unsigned long pfn, pages = 0;
+	unsigned long pfn = 0, pages = 0;
 
 	if (start < vma->vm_start || size > vma->vm_end - start)
 		return VM_FAULT_FALLBACK;
 
-	pfn = vfio_pci_vma_pfn(vma, start);
-	if (!IS_ALIGNED(pfn, 1UL << order))
-		return VM_FAULT_FALLBACK;
-
+	/* What a mapping shows is known as long as the device is open. */
 	down_read(&vdev->memory_lock);
-	if (vfio_pci_gate_admits_maps(vdev))
-		ret = vfio_pci_insert(vmf, pfn, order, &pages);
+	if (vfio_pci_gate_admits_maps(vdev)) {
+		pfn = vfio_pci_vma_pfn(vma, start);
+		ret = IS_ALIGNED(pfn, 1UL << order) ?
+		      vfio_pci_insert(vmf, pfn, order, &pages) :
+		      VM_FAULT_FALLBACK;
+	}
 	up_read(&vdev->memory_lock);
 
 	trace_vfio_pci_fault(vdev->pdev, vmf->address, pfn, order, pages, ret);
@@ -313,7 +314,7 @@ static int vfio_pci_mmap_bar(struct vfio_pci_core_device *vdev,
 		return -EINVAL;
 
 	/* The region has to be ours before anyone sees it. */
-	ret = vfio_pci_bar_setup(vdev, bar);
+	ret = vfio_pci_bar_setup_call(vdev, bar);
 	if (ret)
 		return ret;
 

@@ -4,7 +4,7 @@
  * that the gate cuts off first. See drivers/vfio/peer.c for what a peer is.
  *
  * The list of peers is changed under memory_lock held for write (and the core's
- * lock of peers), so the gate, which holds it, walks it as it is.
+ * lock of the device's peers), so the gate, which holds it, walks it as it is.
  */
 #include <linux/pci.h>
 

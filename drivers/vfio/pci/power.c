@@ -128,11 +128,23 @@ static int vfio_pci_low_power_enter(struct vfio_pci_core_device *vdev,
 	if (!vdev->pm_runtime_engaged) {
 		WRITE_ONCE(vdev->pm_runtime_engaged, true);
 		vdev->pm_wake_eventfd_ctx = wake;
-		/* The ioctl holds a count: the device sleeps once that ends. */
+		/* The call holds a count: the device sleeps once that ends. */
 		pm_runtime_put_noidle(&vdev->pdev->dev);
 		ret = 0;
 	}
 	vfio_pci_gate_open(vdev);
+	return ret;
+}
+
+static int vfio_pci_low_power_call(struct vfio_pci_core_device *vdev,
+				   struct eventfd_ctx *wake)
+{
+	int ret = vfio_pci_begin(vdev);
+
+	if (ret)
+		return ret;
+	ret = vfio_pci_low_power_enter(vdev, wake);
+	vfio_pci_end(vdev);
 	return ret;
 }
 
@@ -152,13 +164,24 @@ static int vfio_pci_low_power_enter_wake(struct vfio_pci_core_device *vdev,
 	if (IS_ERR(wake))
 		return PTR_ERR(wake);
 
-	ret = vfio_pci_low_power_enter(vdev, wake);
+	ret = vfio_pci_low_power_call(vdev, wake);
 	if (ret)
 		eventfd_ctx_put(wake);
 	return ret;
 }
 
-/* VFIO_DEVICE_FEATURE_LOW_POWER_*; the caller holds a runtime PM count. */
+static int vfio_pci_low_power_exit(struct vfio_pci_core_device *vdev)
+{
+	int ret = vfio_pci_begin(vdev);
+
+	if (ret)
+		return ret;
+	vfio_pci_low_power_leave(vdev);
+	vfio_pci_end(vdev);
+	return 0;
+}
+
+/* VFIO_DEVICE_FEATURE_LOW_POWER_* */
 int vfio_pci_feature_low_power(struct vfio_pci_core_device *vdev, u32 feature,
 			       u32 flags, void __user *arg, size_t argsz)
 {
@@ -174,12 +197,11 @@ int vfio_pci_feature_low_power(struct vfio_pci_core_device *vdev, u32 feature,
 
 	switch (feature) {
 	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY:
-		return vfio_pci_low_power_enter(vdev, NULL);
+		return vfio_pci_low_power_call(vdev, NULL);
 	case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP:
 		return vfio_pci_low_power_enter_wake(vdev, arg);
 	case VFIO_DEVICE_FEATURE_LOW_POWER_EXIT:
-		vfio_pci_low_power_leave(vdev);
-		return 0;
+		return vfio_pci_low_power_exit(vdev);
 	default:
 		return -ENOTTY;
 	}

@@ -160,8 +160,8 @@ long vfio_pci_get_hot_reset_info(struct vfio_pci_core_device *vdev,
 	struct vfio_pci_hot_reset_info __user *uinfo = arg;
 	const size_t minsz = offsetofend(struct vfio_pci_hot_reset_info, count);
 	struct vfio_pci_hot_reset_info hdr;
-	struct vfio_device_set *dev_set = vdev->vdev.dev_set;
 	struct vfio_pci_affected all = { .vdev = vdev };
+	struct vfio_device_set *dev_set;
 	size_t room;
 	int ret;
 
@@ -175,10 +175,15 @@ long vfio_pci_get_hot_reset_info(struct vfio_pci_core_device *vdev,
 		all.flags = VFIO_PCI_HOT_RESET_FLAG_DEV_ID |
 			    VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED;
 
+	ret = vfio_pci_begin(vdev);
+	if (ret)
+		return ret;
+	dev_set = vdev->vdev.dev_set;
 	mutex_lock(&dev_set->lock);
 	ret = vfio_pci_for_each_affected(vdev->pdev, vfio_pci_note_affected,
 					 &all);
 	mutex_unlock(&dev_set->lock);
+	vfio_pci_end(vdev);
 	if (ret)
 		goto free;
 
@@ -379,10 +384,46 @@ static bool vfio_pci_set_is_owned(struct vfio_device_set *dev_set,
 	return true;
 }
 
+/* How many functions a reset of @vdev's slot or bus hits. */
+static int vfio_pci_nr_affected(struct vfio_pci_core_device *vdev, u32 *nr)
+{
+	int ret = vfio_pci_begin(vdev);
+
+	if (ret)
+		return ret;
+	ret = vfio_pci_for_each_affected(vdev->pdev, vfio_pci_count_affected,
+					 nr);
+	vfio_pci_end(vdev);
+	return ret;
+}
+
+/* With the groups in @proof, or the iommufd that @vdev is bound to. */
+static int vfio_pci_hot_reset_with(struct vfio_pci_core_device *vdev,
+				   struct vfio_pci_proof *proof)
+{
+	struct vfio_device_set *dev_set;
+	int ret;
+
+	ret = vfio_pci_begin(vdev);
+	if (ret)
+		return ret;
+
+	dev_set = vdev->vdev.dev_set;
+	vfio_device_set_lock_all(dev_set);
+	if (!proof->count)
+		proof->ictx = vfio_iommufd_device_ictx(&vdev->vdev);
+	if (vfio_pci_set_is_owned(dev_set, proof))
+		ret = vfio_pci_reset_set(dev_set, vdev->pdev);
+	else
+		ret = -EINVAL;
+	mutex_unlock(&dev_set->lock);
+	vfio_pci_end(vdev);
+	return ret;
+}
+
 /* VFIO_DEVICE_PCI_HOT_RESET */
 long vfio_pci_hot_reset(struct vfio_pci_core_device *vdev, void __user *arg)
 {
-	struct vfio_device_set *dev_set = vdev->vdev.dev_set;
 	struct vfio_pci_hot_reset __user *ureset = arg;
 	const size_t minsz = offsetofend(struct vfio_pci_hot_reset, count);
 	struct vfio_pci_proof proof = {};
@@ -398,8 +439,7 @@ long vfio_pci_hot_reset(struct vfio_pci_core_device *vdev, void __user *arg)
 	if (!hdr.count != vfio_device_cdev_opened(&vdev->vdev))
 		return -EINVAL;
 
-	ret = vfio_pci_for_each_affected(vdev->pdev, vfio_pci_count_affected,
-					 &affected);
+	ret = vfio_pci_nr_affected(vdev, &affected);
 	if (ret)
 		return ret;
 	/* More groups than functions is nonsense, and bounds the array. */
@@ -408,18 +448,8 @@ long vfio_pci_hot_reset(struct vfio_pci_core_device *vdev, void __user *arg)
 
 	if (hdr.count)
 		ret = vfio_pci_get_groups(&proof, ureset->group_fds, hdr.count);
-	else
-		proof.ictx = vfio_iommufd_device_ictx(&vdev->vdev);
-	if (ret)
-		goto put;
-
-	vfio_device_set_lock_all(dev_set);
-	if (vfio_pci_set_is_owned(dev_set, &proof))
-		ret = vfio_pci_reset_set(dev_set, vdev->pdev);
-	else
-		ret = -EINVAL;
-	mutex_unlock(&dev_set->lock);
-put:
+	if (!ret)
+		ret = vfio_pci_hot_reset_with(vdev, &proof);
 	vfio_pci_put_proof(&proof);
 	return ret;
 }

@@ -2,14 +2,21 @@
 /*
  * read() and write() of a device's BARs, its ROM and the legacy VGA ranges.
  */
+#include <linux/align.h>
 #include <linux/io.h>
 #include <linux/nospec.h>
 #include <linux/overflow.h>
 #include <linux/pci.h>
 #include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/unaligned.h>
 #include <linux/vgaarb.h>
 
 #include "vfio_pci_priv.h"
+
+/* How much of a ROM is read while nobody else may touch the device. */
+#define ROM_PIECE	SZ_4K
 
 /*
  * Bytes of the ROM region: the ROM BAR's, or the size of the copy that the
@@ -28,25 +35,72 @@ resource_size_t vfio_pci_rom_size(struct vfio_pci_core_device *vdev)
 
 /*
  * The image may be shorter than its BAR: what is behind it reads as ones and
- * is not touched.
+ * is not touched. The lock is held for write: to map a ROM makes it decode, and to
+ * unmap it ends that for whoever else reads it.
  */
-static ssize_t vfio_pci_rom_read(struct vfio_pci_core_device *vdev,
-				 char __user *buf, loff_t pos, size_t count,
-				 size_t end)
+static int vfio_pci_rom_piece(struct vfio_pci_core_device *vdev, u8 *piece,
+			      loff_t pos, size_t count)
 {
-	struct pci_dev *pdev = vdev->pdev;
 	void __iomem *io;
-	size_t size;
-	ssize_t ret;
+	size_t size, i = 0;
+	int ret = -EIO;
 
-	io = pci_map_rom(pdev, &size);
+	memset(piece, 0xff, count);
+	down_write(&vdev->memory_lock);
+	if (!vfio_pci_gate_is_open(vdev))
+		goto unlock;
+
+	ret = -ENOMEM;
+	io = pci_map_rom(vdev->pdev, &size);
 	if (!io)
+		goto unlock;
+	/* Some devices answer to 8 bytes at once with a fatal error. */
+	while (i < count && pos + i < size) {
+		if (IS_ALIGNED(pos + i, 4) && count - i >= 4 &&
+		    size - (pos + i) >= 4) {
+			put_unaligned_le32(ioread32(io + pos + i), piece + i);
+			i += 4;
+		} else {
+			piece[i] = ioread8(io + pos + i);
+			i++;
+		}
+	}
+	pci_unmap_rom(vdev->pdev, io);
+	ret = 0;
+unlock:
+	up_write(&vdev->memory_lock);
+	return ret;
+}
+
+static ssize_t vfio_pci_rom_read(struct vfio_pci_core_device *vdev,
+				 char __user *buf, loff_t pos, size_t count)
+{
+	size_t done, part;
+	u8 *piece;
+	int ret = 0;
+
+	piece = kmalloc(ROM_PIECE, GFP_KERNEL);
+	if (!piece)
 		return -ENOMEM;
 
-	ret = vfio_pci_core_do_io_rw(vdev, true, io, buf, pos, count, size, end,
-				     false, VFIO_PCI_IO_WIDTH_8);
-	pci_unmap_rom(pdev, io);
-	return ret;
+	for (done = 0; done < count; done += part) {
+		part = min(count - done,
+			   ROM_PIECE - ((pos + done) & (ROM_PIECE - 1)));
+		ret = vfio_pci_begin(vdev);
+		if (ret)
+			break;
+		ret = vfio_pci_rom_piece(vdev, piece, pos + done, part);
+		vfio_pci_end(vdev);
+		if (ret)
+			break;
+		if (copy_to_user(buf + done, piece, part)) {
+			ret = -EFAULT;
+			break;
+		}
+	}
+
+	kfree(piece);
+	return ret ?: done;
 }
 
 /**
@@ -84,9 +138,9 @@ ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, unsigned int index,
 	count = min_t(u64, count, end - pos);
 
 	if (bar == PCI_ROM_RESOURCE) {
-		ret = vfio_pci_rom_read(vdev, buf, pos, count, end);
+		ret = vfio_pci_rom_read(vdev, buf, pos, count);
 	} else {
-		ret = vfio_pci_bar_setup(vdev, bar);
+		ret = vfio_pci_bar_setup_call(vdev, bar);
 		if (ret)
 			return ret;
 		if (bar == vdev->msix_bar) {
@@ -122,8 +176,7 @@ static const struct vfio_pci_vga_range {
  * @iswrite: direction
  *
  * Return: bytes done, cut at the end of the range, or -EINVAL where the device
- * has no such range at @ppos, -ENOMEM, what vga_get_interruptible() or
- * vfio_pci_core_do_io_rw() returns.
+ * has no such range at @ppos, -ENOMEM, what vfio_pci_vga_io_rw() returns.
  */
 ssize_t vfio_pci_vga_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 			size_t count, loff_t *ppos, bool iswrite)
@@ -151,17 +204,10 @@ ssize_t vfio_pci_vga_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 	if (!io)
 		return -ENOMEM;
 
-	ret = vga_get_interruptible(vdev->pdev, range->vga_rsrc);
-	if (ret)
-		goto unmap;
-
-	/* The ranges are not a BAR: no gate, and ones where nothing decodes. */
-	ret = vfio_pci_core_do_io_rw(vdev, false, io, buf, pos - range->first,
-				     count, 0, 0, iswrite, VFIO_PCI_IO_WIDTH_4);
-	vga_put(vdev->pdev, range->vga_rsrc);
+	ret = vfio_pci_vga_io_rw(vdev, range->vga_rsrc, io, buf,
+				 pos - range->first, count, iswrite);
 	if (ret >= 0)
 		*ppos += ret;
-unmap:
 	if (range->ports)
 		ioport_unmap(io);
 	else

@@ -110,6 +110,12 @@ static bool vfio_pci_is_denied(struct pci_dev *pdev)
 	return true;
 }
 
+/* Such a device may get regions of its own, see igd.c. */
+static bool vfio_pci_is_igd(struct pci_dev *pdev)
+{
+	return vfio_pci_is_vga(pdev) && pdev->vendor == PCI_VENDOR_ID_INTEL;
+}
+
 static int vfio_pci_open_device(struct vfio_device *core_vdev)
 {
 	struct vfio_pci_core_device *vdev =
@@ -120,8 +126,7 @@ static int vfio_pci_open_device(struct vfio_device *core_vdev)
 	if (ret)
 		return ret;
 
-	if (vfio_pci_is_vga(vdev->pdev) &&
-	    vdev->pdev->vendor == PCI_VENDOR_ID_INTEL) {
+	if (vfio_pci_is_igd(vdev->pdev)) {
 		ret = vfio_pci_igd_open(vdev);
 		/* Cards in a slot have no OpRegion. */
 		if (ret && ret != -ENODEV) {
@@ -178,10 +183,20 @@ static int vfio_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	vdev->write_combine = write_combine;
 	vdev->reset_on_open = READ_ONCE(reset_on_open);
 	pci_set_drvdata(pdev, vdev);
-	ret = vfio_pci_core_register_device(vdev);
-	if (!ret)
-		return 0;
 
+	/* Reads of the regions of Intel graphics are not made for it (igd.c). */
+	if (!vfio_pci_is_igd(pdev)) {
+		ret = vfio_device_set_revocable(&vdev->vdev);
+		if (ret)
+			goto put;
+	}
+
+	ret = vfio_pci_core_register_device(vdev);
+	if (ret)
+		goto put;
+	return 0;
+
+put:
 	vfio_put_device(&vdev->vdev);
 	return ret;
 }

@@ -69,6 +69,10 @@ u16 vfio_pci_gate_force_decode(struct vfio_pci_core_device *vdev)
 void vfio_pci_gate_restore_decode(struct vfio_pci_core_device *vdev, u16 cmd)
 	__releases(&vdev->memory_lock);
 
+/* core.c: the function is the driver's, and awake, between the two. See revoke.c. */
+int vfio_pci_begin(struct vfio_pci_core_device *vdev);
+void vfio_pci_end(struct vfio_pci_core_device *vdev);
+
 /* mmap.c */
 void vfio_pci_mmap_probe(struct vfio_pci_core_device *vdev);
 void vfio_pci_mmap_release(struct vfio_pci_core_device *vdev);
@@ -91,6 +95,7 @@ struct vfio_pci_bar_parts {
 };
 
 int vfio_pci_bar_setup(struct vfio_pci_core_device *vdev, int bar);
+int vfio_pci_bar_setup_call(struct vfio_pci_core_device *vdev, int bar);
 int vfio_pci_bar_divide(struct vfio_pci_core_device *vdev, int bar,
 			struct vfio_pci_bar_parts *parts);
 void __iomem *vfio_pci_bar_part_io(struct vfio_pci_core_device *vdev, int bar,
@@ -229,6 +234,10 @@ resource_size_t vfio_pci_rom_size(struct vfio_pci_core_device *vdev);
 ssize_t vfio_pci_bar_io_rw(struct vfio_pci_core_device *vdev, int bar,
 			   char __user *buf, loff_t off, size_t count,
 			   size_t x_start, size_t x_end, bool iswrite);
+ssize_t vfio_pci_vga_io_rw(struct vfio_pci_core_device *vdev,
+			   unsigned int vga_rsrc, void __iomem *io,
+			   char __user *buf, loff_t off, size_t count,
+			   bool iswrite);
 
 /* enable.c: module parameters */
 bool vfio_pci_vga_disabled(void);

@@ -12,10 +12,10 @@
  *
  * Like interrupts and device-specific regions, an alias belongs to the open
  * device and not to one of its files: all files of an open device are one user's.
- * Every one of them sees it. It is there until the last close, so who has found
- * one needs no lock to use it. alias_lock is for who makes them; while it is
- * held, user memory is touched, so it is outside mmap_lock. An alias is filled in
- * before it is counted in nr_aliases.
+ * Every one of them sees it. It is there until the last close, and its memory as
+ * long as the device's, so who has found one needs no lock to use it. alias_lock
+ * is for who makes them; while it is held, user memory is touched, so it is
+ * outside mmap_lock. An alias is filled in before it is counted in nr_aliases.
  *
  * A write-combined BAR has to be prefetchable: the CPU may read it without being
  * told to, and merge writes to it. The page of the MSI-X table never is
@@ -95,8 +95,6 @@ void vfio_pci_zap_aliases(struct vfio_pci_core_device *vdev)
 /* Last close. */
 void vfio_pci_aliases_release(struct vfio_pci_core_device *vdev)
 {
-	kfree(vdev->aliases);
-	vdev->aliases = NULL;
 	vdev->nr_aliases = 0;
 	vdev->bars_wc = 0;
 }
@@ -294,9 +292,8 @@ static int vfio_pci_alias_check(struct vfio_pci_core_device *vdev,
 
 static int vfio_pci_alias_make(struct vfio_pci_core_device *vdev,
 			       const struct vfio_pci_alias *alias,
-			       u32 __user *index)
+			       unsigned int nr)
 {
-	unsigned int nr = vdev->nr_aliases;
 	int ret;
 
 	lockdep_assert_held(&vdev->alias_lock);
@@ -311,10 +308,6 @@ static int vfio_pci_alias_make(struct vfio_pci_core_device *vdev,
 					GFP_KERNEL_ACCOUNT);
 	if (!vdev->aliases)
 		return -ENOMEM;
-
-	/* He is told first: an alias that nobody knows could not be undone. */
-	if (put_user(vfio_pci_first_alias(vdev) + nr, index))
-		return -EFAULT;
 
 	vdev->aliases[nr] = *alias;
 	ret = vfio_pci_wc_divide(vdev, alias->bar, nr + 1);
@@ -333,6 +326,7 @@ int vfio_pci_feature_alias(struct vfio_pci_core_device *vdev, u32 flags,
 {
 	struct vfio_device_feature_pci_alias req;
 	struct vfio_pci_alias alias;
+	unsigned int nr;
 	int ret;
 
 	/* A driver with an mmap of its own shows its user something else. */
@@ -362,7 +356,15 @@ int vfio_pci_feature_alias(struct vfio_pci_core_device *vdev, u32 flags,
 		return ret;
 
 	mutex_lock(&vdev->alias_lock);
-	ret = vfio_pci_alias_make(vdev, &alias, &arg->index);
+	nr = vdev->nr_aliases;
+	/* He is told first: an alias that nobody knows could not be undone. */
+	ret = put_user(vfio_pci_first_alias(vdev) + nr, &arg->index);
+	if (!ret)
+		ret = vfio_pci_begin(vdev);
+	if (!ret) {
+		ret = vfio_pci_alias_make(vdev, &alias, nr);
+		vfio_pci_end(vdev);
+	}
 	mutex_unlock(&vdev->alias_lock);
 	return ret;
 }
