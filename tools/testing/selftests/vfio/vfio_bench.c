@@ -91,6 +91,18 @@ static void read_config(size_t len, uint64_t cost[2])
 	cost[0] = now() - start;
 }
 
+static void region_info(size_t unused, uint64_t cost[2])
+{
+	struct vfio_region_info info = {
+		.argsz = sizeof(info), .index = IVSHMEM_BAR,
+	};
+	uint64_t start = now();
+
+	if (vfio_ioctl(ivshmem.device, VFIO_DEVICE_GET_REGION_INFO, &info))
+		fail("no information about the BAR");
+	cost[0] = now() - start;
+}
+
 static char *map_bar(void *where, size_t len)
 {
 	char *map = mmap(where, len, PROT_READ | PROT_WRITE,
@@ -100,6 +112,52 @@ static char *map_bar(void *where, size_t len)
 	if (map == MAP_FAILED)
 		fail("cannot map the BAR");
 	return map;
+}
+
+static void mmap_bar(size_t len, uint64_t cost[2])
+{
+	uint64_t start = now();
+	char *map = map_bar(NULL, len);
+
+	cost[0] = now() - start;
+	munmap(map, len);
+}
+
+/* Nobody has it mapped. */
+static void toggle_memory(size_t unused, uint64_t cost[2])
+{
+	off_t place = config_offset + PCI_COMMAND;
+	uint16_t on, off;
+	uint64_t start;
+
+	if (pread(ivshmem.device, &on, 2, place) != 2)
+		fail("cannot read COMMAND");
+	off = on & ~PCI_COMMAND_MEMORY;
+	start = now();
+	if (pwrite(ivshmem.device, &off, 2, place) != 2 ||
+	    pwrite(ivshmem.device, &on, 2, place) != 2)
+		fail("cannot write COMMAND");
+	cost[0] = now() - start;
+	start = now();
+	if (pwrite(ivshmem.device, &on, 2, place) != 2)
+		fail("cannot write COMMAND");
+	cost[1] = now() - start;
+}
+
+/* First open of a device that cannot be reset; and its last close. */
+static void open_plain(size_t unused, uint64_t cost[2])
+{
+	uint64_t start = now();
+
+	close(ivshmem.device);
+	cost[1] = now() - start;
+	usleep(1000);
+	start = now();
+	ivshmem.device = vfio_get_device_fd(ivshmem.group, ivshmem.bdf);
+	cost[0] = now() - start;
+	if (ivshmem.device < 0 ||
+	    vfio_cfg_command(&ivshmem, PCI_COMMAND_MEMORY, 0))
+		fail("cannot open the device");
 }
 
 static uint64_t touch(volatile char *map, size_t len)
@@ -360,6 +418,14 @@ static const struct operation {
 	{ "enable 64 MSI-X vectors", "arm 64 MSI-X vectors again",
 	  enable_msix, 64, 40 },
 	{ "read a config dword", NULL, read_config, 4, 20 },
+	{ "pread of 4 bytes from a BAR", NULL, read_bar, 4, 20 },
+	{ "pwrite of 4 bytes to a BAR", NULL, write_bar, 4, 20 },
+	{ "ask for a region's information", NULL, region_info, 0, 20 },
+	{ "map a BAR into a process", NULL, mmap_bar, 64 * MIB, 20 },
+	{ "switch memory off and on", "write COMMAND unchanged",
+	  toggle_memory, 0, 20 },
+	{ "open a device that has no reset", "close a device that has no reset",
+	  open_plain, 0, 20 },
 	/* The last: from here on the BAR is write-combined. */
 	{ "touch 64 MiB of a BAR, write-combined",
 	  "zap 64 MiB of a BAR, write-combined", touch_wc, 64 * MIB, 10 },

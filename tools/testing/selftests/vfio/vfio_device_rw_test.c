@@ -183,7 +183,7 @@ TEST_F(rw, rom)
 	free(all);
 	/* It decodes memory, too. */
 	ASSERT_EQ(0, vfio_cfg_command(&self->d, 0, PCI_COMMAND_MEMORY));
-	ASSERT_EQ(-ENOMEM, vfio_pread(self->d.device, head, 2, rom->offset));
+	ASSERT_EQ(-EIO, vfio_pread(self->d.device, head, 2, rom->offset));
 	ASSERT_EQ(0, vfio_cfg_command(&self->d, PCI_COMMAND_MEMORY, 0));
 	ASSERT_EQ(2, vfio_pread(self->d.device, head, 2, rom->offset));
 	ASSERT_EQ(0x55, head[0]);
