@@ -210,8 +210,9 @@ static bool vfio_device_is_due(struct vfio_device *device, unsigned long start)
 }
 
 /*
- * Is there a reason to take the device from its users, who have had it since
- * @start? Who waits for the lock that this removal holds can never let go.
+ * Is there a reason to take the device from its users, who were asked at @start?
+ * Who waits for the lock that this removal holds can never let go; another thread
+ * of his may, and has some time for that.
  */
 static bool vfio_device_may_be_taken(struct vfio_device *device,
 				     unsigned long start)
@@ -220,7 +221,7 @@ static bool vfio_device_may_be_taken(struct vfio_device *device,
 		return false;
 	return vfio_device_is_gone(device) ||
 	       vfio_device_is_due(device, start) ||
-	       (time_after(jiffies, start + LOOK_PERIOD) &&
+	       (time_after(jiffies, start + REQUEST_PERIOD) &&
 		vfio_device_holder_waits_for(device));
 }
 

@@ -239,9 +239,14 @@ int vfio_pci_feature_vf_token(struct vfio_pci_core_device *vdev, u32 flags,
 	if (copy_from_user(&uuid, arg, sizeof(uuid)))
 		return -EFAULT;
 
+	/* The token is as long there as the driver is. */
+	ret = vfio_pci_begin(vdev);
+	if (ret)
+		return ret;
 	mutex_lock(&vdev->vf_token->lock);
 	uuid_copy(&vdev->vf_token->uuid, &uuid);
 	mutex_unlock(&vdev->vf_token->lock);
+	vfio_pci_end(vdev);
 	return 0;
 }
 
