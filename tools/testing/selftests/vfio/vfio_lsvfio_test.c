@@ -150,6 +150,29 @@ TEST_F(lsvfio, rest_of_group)
 	EXPECT_NE(NULL, strstr(row(self, second), "vfio-pci closed"));
 }
 
+/* Who unbinds the device waits, and it is shown whom for. */
+TEST_F(lsvfio, leaving)
+{
+	int request = vfio_eventfd();
+	char want[128];
+	pid_t remover;
+
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, VFIO_PCI_REQ_IRQ_INDEX, 0,
+				      request));
+	remover = vfio_remover_start(self->d.bdf, "driver/unbind");
+	ASSERT_LT(0, remover);
+	ASSERT_EQ(0, vfio_eventfd_wait(request, 20000, NULL));
+	snprintf(want, sizeof(want), "%d (leaving) open %.15s[%d]",
+		 vfio_pci_group(self->d.bdf), program_invocation_short_name,
+		 getpid());
+	EXPECT_NE(NULL, strstr(row(self, self->d.bdf), want)) {
+		TH_LOG("%s", row(self, self->d.bdf));
+	}
+	vfio_dev_close(&self->d);
+	EXPECT_EQ(0, vfio_remover_wait(remover, 20000));
+	close(request);
+}
+
 TEST_F(lsvfio, json)
 {
 	char arguments[128], want[128];
