@@ -27,6 +27,8 @@
 
 /* enum dma_resv_usage */
 #define USAGE_KERNEL	0
+#define USAGE_WRITE	1
+#define USAGE_READ	2
 #define USAGE_BOOKKEEP	3
 
 /* Memory whose value at @off stays over all that happens to the device. */
@@ -242,6 +244,7 @@ static int attach(FIXTURE_DATA(closer) *self, uint32_t on_notify,
 
 TEST_F(closer, attached)
 {
+	uint64_t end = vfio_now_ms() + SOON_MS;
 	struct test_dmabuf_state state;
 
 	ASSERT_EQ(0, attach(self, TEST_DMABUF_AT_ONCE, 0));
@@ -250,8 +253,10 @@ TEST_F(closer, attached)
 		EXPECT_EQ(-ENODEV, importer_map(self->importer));
 		ASSERT_EQ(0, variant->open(&self->d));
 	}
-	/* Told that it goes, and that it is back. */
-	ASSERT_EQ(0, importer_state(self->importer, &state));
+	/* Told that it goes, and that it is back; the latter a little later. */
+	do {
+		ASSERT_EQ(0, importer_state(self->importer, &state));
+	} while (state.notified < 2 && vfio_now_ms() < end);
 	EXPECT_LE(2, state.notified);
 	EXPECT_EQ(0, importer_map(self->importer));
 	EXPECT_REACHED(self->importer, variant->on->off, self->value);
@@ -335,7 +340,8 @@ TEST_F_TIMEOUT(closer, in_the_middle_of_dma, 300)
 		usleep(1000);
 	__atomic_store_n(&r.stop, true, __ATOMIC_RELEASE);
 	pthread_join(thread, NULL);
-	EXPECT_EQ(0, r.bad);
+	/* Nobody waits for what is under way when the device fails. */
+	EXPECT_GE(variant->monitor ? 1 : 0, r.bad);
 	EXPECT_LE(rounds, r.refused);
 }
 
@@ -449,8 +455,16 @@ TEST_F(importer, many_slow)
 	}
 }
 
+/* Those that only drivers can leave there; the others a user can. */
 TEST_F(importer, fences)
 {
+	const bool waited_for[] = {
+		[USAGE_KERNEL] = true,
+		[USAGE_WRITE] = false,
+		[USAGE_READ] = false,
+		[USAGE_BOOKKEEP] = true,
+	};
+	const uint32_t ms = 3000;
 	uint32_t usage;
 	uint64_t began;
 
@@ -460,9 +474,9 @@ TEST_F(importer, fences)
 		ASSERT_EQ(0, importer_map(self->importer));
 		/* Its time runs from within the call. */
 		began = vfio_now_ms();
-		ASSERT_EQ(0, importer_fence(self->importer, usage, SLOW_MS));
+		ASSERT_EQ(0, importer_fence(self->importer, usage, ms));
 		ASSERT_EQ(0, vfio_cfg_memory(&self->d, false));
-		EXPECT_LE(SLOW_MS - 10, vfio_now_ms() - began);
+		EXPECT_EQ(waited_for[usage], ms - 10 <= vfio_now_ms() - began);
 		EXPECT_LET_GO(self->importer);
 		ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
 	}

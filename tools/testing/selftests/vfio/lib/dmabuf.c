@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <linux/dma-buf.h>
 
 #include "dmabuf.h"
 #include "vfio_variants.h"
@@ -53,6 +54,17 @@ int vfio_dmabuf_export(const struct vfio_dev *d, uint32_t bar, uint64_t offset,
 	const struct vfio_region_dma_range range = { offset, length };
 
 	return vfio_dmabuf_ranges(d, bar, O_RDWR | O_CLOEXEC, &range, 1);
+}
+
+/* What any user of the dma-buf may do: a fence that drivers wait for. */
+int vfio_dmabuf_import_fence(int dmabuf, int sync_file, bool write)
+{
+	struct dma_buf_import_sync_file arg = {
+		.flags = write ? DMA_BUF_SYNC_WRITE : DMA_BUF_SYNC_READ,
+		.fd = sync_file,
+	};
+
+	return vfio_ioctl(dmabuf, DMA_BUF_IOCTL_IMPORT_SYNC_FILE, &arg);
 }
 
 /* -ENOPKG where there is no module, -ENXIO where there is no device. */

@@ -16,6 +16,7 @@ int vfio_dmabuf_ranges(const struct vfio_dev *d, uint32_t bar,
 		       const struct vfio_region_dma_range *ranges, uint32_t nr);
 int vfio_dmabuf_export(const struct vfio_dev *d, uint32_t bar, uint64_t offset,
 		       uint64_t length);
+int vfio_dmabuf_import_fence(int dmabuf, int sync_file, bool write);
 
 /* Files of importers; 0 or a negative errno unless it says more. */
 int importer_bind(char *bdf, unsigned int nth);
@@ -43,6 +44,23 @@ static inline int importer_unmap(int importer)
 static inline int importer_detach(int importer)
 {
 	return vfio_ioctl(importer, TEST_DMABUF_DETACH);
+}
+
+/* What was stuck in its callback is not any more, and lets go of nothing. */
+static inline int importer_recover(int importer)
+{
+	return vfio_ioctl(importer, TEST_DMABUF_RECOVER);
+}
+
+/* A user's fence: a file that signals when importer_signal() is called. */
+static inline int importer_sync_file(int importer)
+{
+	return vfio_ioctl(importer, TEST_DMABUF_SYNC_FILE);
+}
+
+static inline int importer_signal(int importer)
+{
+	return vfio_ioctl(importer, TEST_DMABUF_SIGNAL);
 }
 
 /* Bind the @nth edu device and put its address in @bdf, or skip the test. */

@@ -14,12 +14,14 @@
 #include <linux/dma-fence.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
+#include <linux/file.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/platform_device.h>
 #include <linux/slab.h>
+#include <linux/sync_file.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -55,8 +57,11 @@ struct importer {
 	struct mutex lock;	/* dmabuf, attach; serializes requests */
 	struct dma_buf *dmabuf;
 	struct dma_buf_attachment *attach;
+	struct test_fence *user_fence;	/* of TEST_DMABUF_SYNC_FILE */
 	u32 on_notify;
 	u32 delay_ms;
+	bool recovered;
+	wait_queue_head_t recovery;
 	/* Under the reservation lock. */
 	struct sg_table *sgt;
 	u32 notified;
@@ -108,25 +113,33 @@ static void test_fence_work(struct work_struct *work)
 		test_fence_end(fence);
 }
 
+static struct test_fence *test_fence_create(void)
+{
+	struct test_fence *fence;
+
+	fence = kzalloc(sizeof(*fence), GFP_KERNEL);
+	if (!fence)
+		return NULL;
+
+	spin_lock_init(&fence->lock);
+	INIT_DELAYED_WORK(&fence->signal, test_fence_work);
+	dma_fence_init(&fence->base, &test_fence_ops, &fence->lock,
+		       dma_fence_context_alloc(1), 1);
+	return fence;
+}
+
 /* The reservation lock is held. */
 static struct test_fence *test_fence_add(struct dma_resv *resv, u32 usage)
 {
 	struct test_fence *fence;
 	int ret;
 
-	fence = kzalloc(sizeof(*fence), GFP_KERNEL);
+	ret = dma_resv_reserve_fences(resv, 1);
+	if (ret)
+		return ERR_PTR(ret);
+	fence = test_fence_create();
 	if (!fence)
 		return ERR_PTR(-ENOMEM);
-	ret = dma_resv_reserve_fences(resv, 1);
-	if (ret) {
-		kfree(fence);
-		return ERR_PTR(ret);
-	}
-
-	spin_lock_init(&fence->lock);
-	INIT_DELAYED_WORK(&fence->signal, test_fence_work);
-	dma_fence_init(&fence->base, &test_fence_ops, &fence->lock,
-		       dma_fence_context_alloc(1), 1);
 	dma_resv_add_fence(resv, &fence->base, usage);
 	return fence;
 }
@@ -195,7 +208,10 @@ static void importer_notify(struct dma_buf_attachment *attach)
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 	imp->notified++;
-	if (!imp->sgt || imp->on_notify == TEST_DMABUF_NEVER)
+	if (imp->on_notify == TEST_DMABUF_STUCK)
+		wait_event(imp->recovery, READ_ONCE(imp->recovered));
+	if (!imp->sgt || imp->on_notify == TEST_DMABUF_NEVER ||
+	    imp->on_notify == TEST_DMABUF_STUCK)
 		return;
 	if (imp->on_notify == TEST_DMABUF_AT_ONCE && !imp->busy)
 		importer_unmap_locked(imp);
@@ -240,6 +256,7 @@ static int importer_attach(struct importer *imp, void __user *arg)
 	/* A notification may come at once, but does nothing without mapping. */
 	imp->on_notify = req.on_notify;
 	imp->delay_ms = req.delay_ms;
+	imp->recovered = false;
 	imp->notified = 0;
 	attach = dma_buf_dynamic_attach(dmabuf, dev, ops, ops ? imp : NULL);
 	if (IS_ERR(attach)) {
@@ -251,11 +268,18 @@ static int importer_attach(struct importer *imp, void __user *arg)
 	return 0;
 }
 
+static void importer_recover(struct importer *imp)
+{
+	WRITE_ONCE(imp->recovered, true);
+	wake_up_all(&imp->recovery);
+}
+
 static void importer_detach(struct importer *imp)
 {
 	if (!imp->dmabuf)
 		return;
 
+	importer_recover(imp);
 	importer_unmap(imp);
 	cancel_delayed_work_sync(&imp->let_go);
 	dma_buf_detach(imp->dmabuf, imp->attach);
@@ -391,6 +415,34 @@ static int importer_fence(struct importer *imp, void __user *arg)
 	return 0;
 }
 
+static void importer_signal(struct importer *imp)
+{
+	if (imp->user_fence)
+		test_fence_end(imp->user_fence);
+	imp->user_fence = NULL;
+}
+
+static int importer_sync_file(struct importer *imp)
+{
+	struct sync_file *sync;
+	int fd;
+
+	importer_signal(imp);
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	imp->user_fence = test_fence_create();
+	sync = imp->user_fence ? sync_file_create(&imp->user_fence->base) :
+				 NULL;
+	if (!sync) {
+		importer_signal(imp);
+		put_unused_fd(fd);
+		return -ENOMEM;
+	}
+	fd_install(fd, sync->file);
+	return fd;
+}
+
 static int importer_state(struct importer *imp, void __user *arg)
 {
 	struct test_dmabuf_state state = {};
@@ -418,12 +470,23 @@ static int importer_state(struct importer *imp, void __user *arg)
 static int importer_request(struct importer *imp, unsigned int cmd,
 			    void __user *arg)
 {
-	if (cmd == TEST_DMABUF_ATTACH)
+	switch (cmd) {
+	case TEST_DMABUF_ATTACH:
 		return importer_attach(imp, arg);
+	case TEST_DMABUF_SYNC_FILE:
+		return importer_sync_file(imp);
+	case TEST_DMABUF_SIGNAL:
+		importer_signal(imp);
+		return 0;
+	}
+
 	if (!imp->dmabuf)
 		return -ENOTCONN;
 
 	switch (cmd) {
+	case TEST_DMABUF_RECOVER:
+		importer_recover(imp);
+		return 0;
 	case TEST_DMABUF_DETACH:
 		importer_detach(imp);
 		return 0;
@@ -470,6 +533,7 @@ static int importer_open(struct inode *inode, struct file *file)
 	imp->edu = edu;
 	mutex_init(&imp->lock);
 	init_waitqueue_head(&imp->done);
+	init_waitqueue_head(&imp->recovery);
 	INIT_DELAYED_WORK(&imp->let_go, importer_let_go);
 	atomic_inc(&edu->users);
 	file->private_data = imp;
@@ -482,6 +546,7 @@ static int importer_release(struct inode *inode, struct file *file)
 	struct edu *edu = imp->edu;
 
 	importer_detach(imp);
+	importer_signal(imp);
 	kfree(imp);
 	if (atomic_dec_and_test(&edu->users))
 		wake_up(&edu->idle);

@@ -21,6 +21,7 @@
 #define TEST_DMABUF_AT_ONCE	0	/* in the callback, if no DMA runs */
 #define TEST_DMABUF_LATER	1	/* from a worker, after delay_ms */
 #define TEST_DMABUF_NEVER	2	/* TEST_DMABUF_UNMAP does it */
+#define TEST_DMABUF_STUCK	3	/* stays in the callback until RECOVER */
 
 /**
  * struct test_dmabuf_attach - attach a dma-buf
@@ -91,5 +92,13 @@ struct test_dmabuf_state {
 #define TEST_DMABUF_DMA		_IOW('T', 6, struct test_dmabuf_dma)
 #define TEST_DMABUF_FENCE	_IOW('T', 7, struct test_dmabuf_fence)
 #define TEST_DMABUF_STATE	_IOR('T', 8, struct test_dmabuf_state)
+/* An importer that was stuck is not any more, and is like NEVER. */
+#define TEST_DMABUF_RECOVER	_IO('T', 9)
+/*
+ * Returns a sync_file, as a user may have it of any driver. It signals with
+ * TEST_DMABUF_SIGNAL, the next TEST_DMABUF_SYNC_FILE or the close of the importer.
+ */
+#define TEST_DMABUF_SYNC_FILE	_IO('T', 10)
+#define TEST_DMABUF_SIGNAL	_IO('T', 11)
 
 #endif
