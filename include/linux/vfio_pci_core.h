@@ -169,6 +169,8 @@ struct vfio_pci_gate_closer {
  * @gate_resume: opens the gate after an error of the platform
  * @peers: struct vfio_peer: BARs mapped for other devices' DMA
  * @dmabufs: parts of BARs that were exported, see dmabuf.c
+ * @dmabuf_stops: while it is not 0 importers map nothing of these
+ * @dmabufs_hurry: the driver is to let go, and does not wait long for importers
  * @io_buffer: spare buffer for read() and write(), exchanged atomically
  * @barmap_lock: see at the field
  * @bar_parts: BARs of several memory types, see barmap.c
@@ -247,6 +249,8 @@ struct vfio_pci_core_device {
 	struct work_struct		gate_resume;
 	struct list_head		peers;
 	struct list_head		dmabufs;
+	unsigned int			dmabuf_stops;
+	bool				dmabufs_hurry;
 	void				*io_buffer;
 	struct mutex			barmap_lock;	/* what is mapped how */
 	struct vfio_pci_bar_parts	*bar_parts[PCI_STD_NUM_BARS];

@@ -196,7 +196,9 @@ static int write_command_decode(struct vfio_pci_config_access *acc)
 	}
 	up_read(&vdev->memory_lock);
 
-	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_COMMAND);
+	ret = vfio_pci_gate_close_killable(vdev, VFIO_PCI_GATE_COMMAND);
+	if (ret)
+		return ret;
 	ret = pci_user_read_config_word(vdev->pdev, PCI_COMMAND, &phys);
 	if (!ret) {
 		if (was_reset(vdev, phys, acc->val))
@@ -215,7 +217,9 @@ static int write_command(struct vfio_pci_config_access *acc)
 	struct vfio_pci_core_device *vdev = acc->vdev;
 	int ret;
 
-	mutex_lock(&vdev->igate);
+	/* Who has it may wait for importers of a dma-buf, until it is killed. */
+	if (mutex_lock_killable(&vdev->igate))
+		return -EINTR;
 	ret = vfio_pci_config_touches(acc, PCI_COMMAND) ?
 	      write_command_decode(acc) : vfio_pci_config_store(acc);
 	/* The disable bit is virtual: the host masks INTx its own way. */
@@ -267,7 +271,9 @@ int vfio_pci_config_write_pm(struct vfio_pci_config_access *acc)
 		return ret;
 
 	/* If it fails the user reads the old state, as from hardware. */
-	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_POWER);
+	ret = vfio_pci_gate_close_killable(vdev, VFIO_PCI_GATE_POWER);
+	if (ret)
+		return ret;
 	vfio_pci_set_power_state(vdev, (__force pci_power_t)
 				 (acc->val & PCI_PM_CTRL_STATE_MASK));
 	vfio_pci_gate_open(vdev);

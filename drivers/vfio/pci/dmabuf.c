@@ -3,19 +3,50 @@
  * Device memory as dma-bufs: parts of a BAR for other drivers' devices.
  *
  * Objects and owners. VFIO_DEVICE_FEATURE_DMA_BUF makes a struct
- * vfio_pci_dmabuf, the exporter's side of a struct dma_buf. Its file and the
- * importers' attachments keep it; it keeps this module and the struct pci_dev,
- * and neither the device's file nor its driver. While the device is open the
- * export is on vdev->dmabufs, where the gate finds it. The last close takes it
- * off for good: then nothing leads from it to the vfio device any more, and
- * what is left to its holders is to detach and to close.
+ * vfio_pci_dmabuf, the exporter's side of a struct dma_buf. The latter has a
+ * reference to it until its release, which belongs to the dentry: that outlives
+ * the file where a user keeps it with O_PATH, so nothing leads from us to the
+ * dma-buf or its file but an attachment. An attachment's importer has the file
+ * until it has detached, and we have the attachment on d->links until then. The
+ * export keeps this module, by way of the dma-buf, and the struct pci_dev, and
+ * neither the device's file nor its driver. While the device is open the export
+ * is on vdev->dmabufs, where the gate finds it and takes references. The last
+ * close takes it off for good: then nothing leads from it to the vfio device any
+ * more, and what is left to its holders is to detach and to close.
  *
- * Revocation. An export is revoked whenever the gate admits no mappings. The
- * gate, closing, (1) marks every export revoked, so that no mapping is made any
- * more, and calls the importers' move_notify; (2) waits until each mapping is
- * undone and each fence, of whatever usage, has signalled. Only then does the
- * memory go. The gate, opening, takes the mark away and calls move_notify once
- * more, for those who wait to map again.
+ * Revocation. Importers may have mappings while the gate admits them and nobody
+ * has stopped them. Who closes the gate does it in two steps (dmabuf_revoke.c).
+ *
+ * Stopping takes a moment and waits for no importer. It counts up
+ * vdev->dmabuf_stops, marks every export as revoked, so that no mapping is made
+ * any more, and has a worker call the importers' move_notify: that needs the
+ * dma_resv, and may take the importer as long as it likes. A stop ends with
+ * vfio_pci_dmabufs_go(), after which the worker calls move_notify once more, for
+ * those who wait to map again.
+ *
+ * Draining waits until the importers have been told, each mapping is undone and
+ * each fence that is theirs has signalled. It holds neither memory_lock nor
+ * dma_resv, so the memory goes on to be there for everybody else. What counts is
+ * the mapping: by the rules of the DMA API it is not undone before the
+ * importer's DMA has ended. Fences are waited for where only drivers can leave
+ * them, with the usages KERNEL and BOOKKEEP. Those to READ and WRITE are what
+ * DMA_BUF_IOCTL_IMPORT_SYNC_FILE makes of any fence of a user's. By the same ioctl
+ * who has a later fence of the same context turns BOOKKEEP into one of these, so
+ * a fence is no substitute for a mapping.
+ *
+ * Who waits, and how long:
+ *   - a user, who writes to a register, resets, or enters low power: until he is
+ *     killed. Then nothing happens to the device and importers may map again. A
+ *     hot reset has a lock of the set and is refused (-EBUSY) after ten seconds;
+ *   - the last close: ten seconds. It cannot be refused;
+ *   - system sleep, and the last close of a device that is being removed: two,
+ *     since the importer may let go only in its own suspension or removal;
+ *   - error recovery, and whoever finds the device frozen or gone: not at all.
+ *
+ * When the time is over the memory goes without the importer: its translation
+ * is removed in the IOMMU (dmabuf_map.c), so the device's next user has it for
+ * himself. A mapping that was taken stays dead when the memory comes back. Only
+ * an error takes none: the memory is frozen, and comes back where it was.
  *
  * Importers. Who cannot be told, or could not handle addresses without pages,
  * cannot attach: it takes dma_buf_dynamic_attach() with allow_peer2peer. Nor
@@ -34,60 +65,31 @@
  * ones an importer gets is decided in dmabuf_route.c, when it attaches.
  *
  * Locks:
- *   memory_lock	whether the gate admits mappings. Held for write by who walks
- *			vdev->dmabufs, for read by who adds to it
- *   dma_resv		of each export: revoked, its mappings, and each attachment's
- *			pin. All calls from importers but attach, detach and the
- *			release have it, and take no lock of ours inside
- *   vfio_pci_dmabufs_lock	which exports are on which list; innermost
+ *   dma_resv		of each export: all calls from importers but attach, detach
+ *			and the release have it
+ *   vfio_pci_dmabuf.lock	what is attached and mapped, and revoked; held for
+ *			moments, and never while an importer is called
+ *   vfio_pci_dmabufs_lock	which exports are on which list, and the devices'
+ *			stops; a spinlock
  *
- * The order is mmap_lock > memory_lock > dma_resv > what importers take in
- * move_notify, and fences. Importers and fences never need memory_lock, so the
- * gate can wait for them with it. Releasing an export takes neither
- * memory_lock nor dma_resv: it may happen while the gate waits, maybe in the
- * very task that it waits for. The gate therefore takes a reference to the file
- * of each export that it visits, under vfio_pci_dmabufs_lock. That fails for
- * one whose file had its last fput() and is on the way to its release, which is
- * passed over: attachments hold the file, so it has none to be told or waited
- * for. While it waits for fences it holds dma_resv: nobody adds one meanwhile,
- * and none needs the lock to signal.
- *
- * An importer that does not let go holds up who closes the gate, who cannot be
- * interrupted, since the memory must not go under someone's DMA; the kernel log
- * names the importer every ten seconds. Importers are drivers, not users, and
- * letting go must not depend on what a user does.
+ * They nest in this order. Who closes the gate takes the latter two, and not
+ * inside memory_lock but where he waits for nobody; so importers can do what they
+ * like with dma_resv held.
  */
-#include <linux/atomic.h>
 #include <linux/dma-buf.h>
-#include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
-#include <linux/iommu.h>
 #include <linux/module.h>
 #include <linux/nospec.h>
 #include <linux/overflow.h>
-#include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/wait_bit.h>
 
 #include "dmabuf.h"
 #include "vfio_pci_priv.h"
 
 MODULE_IMPORT_NS(DMA_BUF);
 
-DEFINE_SPINLOCK(vfio_pci_dmabufs_lock);
-
 /* ---- What importers call ---- */
-
-static bool vfio_pci_dmabuf_ended(struct vfio_pci_dmabuf *d)
-{
-	bool ended;
-
-	spin_lock(&vfio_pci_dmabufs_lock);
-	ended = list_empty(&d->node);
-	spin_unlock(&vfio_pci_dmabufs_lock);
-	return ended;
-}
 
 static int vfio_pci_dmabuf_attach(struct dma_buf *dmabuf,
 				  struct dma_buf_attachment *attachment)
@@ -115,11 +117,19 @@ static int vfio_pci_dmabuf_attach(struct dma_buf *dmabuf,
 		return -EHOSTUNREACH;
 	}
 
-	link = kzalloc(sizeof(*link), GFP_KERNEL_ACCOUNT);
+	link = kvzalloc(struct_size(link, addr, d->nr_ranges),
+			GFP_KERNEL_ACCOUNT);
 	if (!link)
 		return -ENOMEM;
+	link->attachment = attachment;
 	link->direct = direct;
 	attachment->priv = link;
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	mutex_lock(&d->lock);
+	list_add_tail(&link->node, &d->links);
+	mutex_unlock(&d->lock);
+	dma_resv_unlock(dmabuf->resv);
 	return 0;
 }
 
@@ -149,132 +159,39 @@ static void vfio_pci_dmabuf_unpin(struct dma_buf_attachment *attachment)
 	link->pinned = false;
 }
 
-/* Undo the first @nr ranges of a mapping. */
-static void vfio_pci_dmabuf_unmap_ranges(struct dma_buf_attachment *attachment,
-					 struct sg_table *sgt, u32 nr)
-{
-	struct vfio_pci_dmabuf_link *link = attachment->priv;
-	struct vfio_pci_dmabuf *d = attachment->dmabuf->priv;
-	struct scatterlist *sg = sgt->sgl;
-	struct iommu_domain *domain;
-	u64 len;
-	u32 i;
-
-	if (link->direct)
-		return;
-
-	for (i = 0; i < nr; i++) {
-		dma_unmap_resource(attachment->dev, sg_dma_address(sg),
-				   d->ranges[i].length, link->dir, 0);
-		for (len = d->ranges[i].length; len; sg = sg_next(sg))
-			len -= sg_dma_len(sg);
-	}
-
-	/*
-	 * An IOMMU that is told late of what is gone would let a device in that
-	 * has not really stopped.
-	 */
-	domain = iommu_get_domain_for_dev(attachment->dev);
-	if (domain && domain->type == IOMMU_DOMAIN_DMA_FQ)
-		iommu_flush_iotlb_all(domain);
-}
-
-static dma_addr_t
-vfio_pci_dmabuf_map_range(struct dma_buf_attachment *attachment,
-			  const struct vfio_region_dma_range *range)
-{
-	struct vfio_pci_dmabuf_link *link = attachment->priv;
-	struct vfio_pci_dmabuf *d = attachment->dmabuf->priv;
-
-	if (link->direct)
-		return range_phys(d, range) + d->bus_offset;
-
-	return dma_map_resource(attachment->dev, range_phys(d, range),
-				range->length, link->dir, 0);
-}
-
-/* How long an entry of an importer's table may be: whole pages. */
-static size_t vfio_pci_dmabuf_segment(struct device *dev)
-{
-	return max(PAGE_ALIGN_DOWN(dma_get_max_seg_size(dev)), PAGE_SIZE);
-}
-
-static struct sg_table *
-vfio_pci_dmabuf_alloc_sgt(struct dma_buf_attachment *attachment)
-{
-	size_t segment = vfio_pci_dmabuf_segment(attachment->dev);
-	struct vfio_pci_dmabuf *d = attachment->dmabuf->priv;
-	const struct vfio_region_dma_range *range;
-	struct sg_table *sgt;
-	u64 entries = 0;
-	int ret;
-
-	for_each_range(d, range)
-		entries += DIV_ROUND_UP_ULL(range->length, segment);
-	if (entries > INT_MAX)
-		return ERR_PTR(-EOVERFLOW);
-
-	sgt = kzalloc(sizeof(*sgt), GFP_KERNEL_ACCOUNT);
-	if (!sgt)
-		return ERR_PTR(-ENOMEM);
-
-	ret = sg_alloc_table(sgt, entries, GFP_KERNEL_ACCOUNT);
-	if (ret) {
-		kfree(sgt);
-		return ERR_PTR(ret);
-	}
-	return sgt;
-}
-
-static void vfio_pci_dmabuf_free_sgt(struct sg_table *sgt)
-{
-	sg_free_table(sgt);
-	kfree(sgt);
-}
-
 static struct sg_table *
 vfio_pci_dmabuf_map(struct dma_buf_attachment *attachment,
 		    enum dma_data_direction dir)
 {
-	size_t segment = vfio_pci_dmabuf_segment(attachment->dev);
 	struct vfio_pci_dmabuf_link *link = attachment->priv;
 	struct vfio_pci_dmabuf *d = attachment->dmabuf->priv;
-	const struct vfio_region_dma_range *range;
-	struct scatterlist *sg;
 	struct sg_table *sgt;
-	dma_addr_t addr;
-	u64 len;
+	bool revoked;
 
 	dma_resv_assert_held(attachment->dmabuf->resv);
-	if (d->revoked)
+	if (READ_ONCE(d->revoked))
 		return ERR_PTR(-ENODEV);
 	if (link->sgt)
 		return ERR_PTR(-EBUSY);
 
-	sgt = vfio_pci_dmabuf_alloc_sgt(attachment);
+	sgt = vfio_pci_dmabuf_map_sgt(d, link, dir);
 	if (IS_ERR(sgt))
 		return sgt;
 
-	sg = sgt->sgl;
-	link->dir = dir;
-	for_each_range(d, range) {
-		addr = vfio_pci_dmabuf_map_range(attachment, range);
-		if (!link->direct && dma_mapping_error(attachment->dev, addr)) {
-			vfio_pci_dmabuf_unmap_ranges(attachment, sgt,
-						     range - d->ranges);
-			vfio_pci_dmabuf_free_sgt(sgt);
-			return ERR_PTR(-ENOMEM);
-		}
-		for (len = range->length; len; sg = sg_next(sg)) {
-			sg_dma_address(sg) = addr;
-			sg_dma_len(sg) = min(len, segment);
-			addr += sg_dma_len(sg);
-			len -= sg_dma_len(sg);
-		}
+	/* The importer does not know it yet: who revokes need not wait. */
+	mutex_lock(&d->lock);
+	revoked = d->revoked;
+	if (!revoked) {
+		link->sgt = sgt;
+		/* Nor has it to be told any more that it may. */
+		link->tell = false;
+		WRITE_ONCE(d->maps, d->maps + 1);
 	}
-
-	link->sgt = sgt;
-	atomic_inc(&d->maps);
+	mutex_unlock(&d->lock);
+	if (revoked) {
+		vfio_pci_dmabuf_unmap_sgt(d, link, sgt);
+		return ERR_PTR(-ENODEV);
+	}
 	return sgt;
 }
 
@@ -286,40 +203,42 @@ static void vfio_pci_dmabuf_unmap(struct dma_buf_attachment *attachment,
 	struct vfio_pci_dmabuf *d = attachment->dmabuf->priv;
 
 	dma_resv_assert_held(attachment->dmabuf->resv);
-	vfio_pci_dmabuf_unmap_ranges(attachment, sgt, d->nr_ranges);
-	vfio_pci_dmabuf_free_sgt(sgt);
+	mutex_lock(&d->lock);
+	vfio_pci_dmabuf_unmap_sgt(d, link, sgt);
 	link->sgt = NULL;
-	if (atomic_dec_and_test(&d->maps))
-		wake_up_var(&d->maps);
+	if (!link->cut)
+		WRITE_ONCE(d->maps, d->maps - 1);
+	mutex_unlock(&d->lock);
+	wake_up(&d->drained);
 }
 
 static void vfio_pci_dmabuf_detach(struct dma_buf *dmabuf,
 				   struct dma_buf_attachment *attachment)
 {
 	struct vfio_pci_dmabuf_link *link = attachment->priv;
+	struct vfio_pci_dmabuf *d = dmabuf->priv;
 
 	/* Who is gone has let go, and nobody waits for what it forgot. */
 	dma_resv_lock(dmabuf->resv, NULL);
 	if (WARN_ON_ONCE(link->sgt))
 		vfio_pci_dmabuf_unmap(attachment, link->sgt, link->dir);
+	mutex_lock(&d->lock);
+	list_del(&link->node);
+	mutex_unlock(&d->lock);
 	dma_resv_unlock(dmabuf->resv);
-	kfree(link);
+	kvfree(link);
 }
 
-static void vfio_pci_dmabuf_free(struct vfio_pci_dmabuf *d)
-{
-	pci_dev_put(d->pdev);
-	kvfree(d);
-}
-
+/* Nobody is attached, nor will be: there is nobody to tell any more. */
 static void vfio_pci_dmabuf_release(struct dma_buf *dmabuf)
 {
 	struct vfio_pci_dmabuf *d = dmabuf->priv;
 
-	spin_lock(&vfio_pci_dmabufs_lock);
-	list_del(&d->node);
-	spin_unlock(&vfio_pci_dmabufs_lock);
-	vfio_pci_dmabuf_free(d);
+	/* It runs code of the module that the dma-buf keeps. */
+	cancel_work_sync(&d->tell);
+	WRITE_ONCE(d->told, d->changes);
+	wake_up(&d->drained);
+	vfio_pci_dmabuf_put(d);
 }
 
 static const struct dma_buf_ops vfio_pci_dmabuf_ops = {
@@ -378,9 +297,16 @@ vfio_pci_dmabuf_alloc(struct vfio_pci_core_device *vdev, unsigned int bar,
 		.bar_start = pci_resource_start(pdev, bar),
 		.bus_offset = pci_bus_address(pdev, bar) -
 			      pci_resource_start(pdev, bar),
+		.revoked = true,
 		.nr_ranges = nr,
 	};
+	refcount_set(&d->refs, 1);
 	INIT_LIST_HEAD(&d->node);
+	dma_resv_init(&d->resv);
+	mutex_init(&d->lock);
+	INIT_LIST_HEAD(&d->links);
+	init_waitqueue_head(&d->drained);
+	INIT_WORK(&d->tell, vfio_pci_dmabuf_tell);
 
 	ret = -EFAULT;
 	if (!copy_from_user(d->ranges, ranges,
@@ -390,7 +316,7 @@ vfio_pci_dmabuf_alloc(struct vfio_pci_core_device *vdev, unsigned int bar,
 	if (!ret)
 		return d;
 
-	vfio_pci_dmabuf_free(d);
+	vfio_pci_dmabuf_put(d);
 	return ERR_PTR(ret);
 }
 
@@ -405,22 +331,15 @@ static int vfio_pci_dmabuf_export(struct vfio_pci_core_device *vdev,
 	info.ops = &vfio_pci_dmabuf_ops;
 	info.size = size;
 	info.flags = open_flags;
+	info.resv = &d->resv;
 	info.priv = d;
 	dmabuf = dma_buf_export(&info);
 	if (IS_ERR(dmabuf)) {
-		vfio_pci_dmabuf_free(d);
+		vfio_pci_dmabuf_put(d);
 		return PTR_ERR(dmabuf);
 	}
-	d->dmabuf = dmabuf;
 
-	/* Nobody else knows it yet, so this needs no dma_resv. */
-	down_read(&vdev->memory_lock);
-	d->revoked = !vfio_pci_gate_admits_maps(vdev);
-	spin_lock(&vfio_pci_dmabufs_lock);
-	list_add_tail(&d->node, &vdev->dmabufs);
-	spin_unlock(&vfio_pci_dmabufs_lock);
-	up_read(&vdev->memory_lock);
-
+	vfio_pci_dmabuf_add(vdev, d);
 	fd = dma_buf_fd(dmabuf, open_flags);
 	if (fd < 0)
 		dma_buf_put(dmabuf);
@@ -487,6 +406,6 @@ int vfio_pci_feature_dma_buf(struct vfio_pci_core_device *vdev, u32 flags,
 	return ret;
 
 free:
-	vfio_pci_dmabuf_free(d);
+	vfio_pci_dmabuf_put(d);
 	return ret;
 }

@@ -255,6 +255,17 @@ static void vfio_pci_restore_function(struct vfio_pci_core_device *vdev)
 	}
 }
 
+/* Importers may take their time, which is not that of the set's others. */
+static void vfio_pci_end_exports(struct vfio_pci_core_device *vdev)
+{
+	if (list_empty(&vdev->dmabufs))
+		return;
+
+	vfio_device_step_aside(&vdev->vdev);
+	vfio_pci_dmabufs_end(vdev);
+	vfio_device_step_back(&vdev->vdev);
+}
+
 /**
  * vfio_pci_core_disable - last close: undo vfio_pci_core_enable()
  * @vdev: the device
@@ -270,6 +281,7 @@ void vfio_pci_core_disable(struct vfio_pci_core_device *vdev)
 	lockdep_assert_held(&vdev->vdev.dev_set->lock);
 
 	vfio_peers_detach(&vdev->vdev, &vdev->peers);
+	vfio_pci_end_exports(vdev);
 
 	/* Low power ends first: what follows needs the function awake. */
 	vfio_pci_low_power_leave(vdev);
@@ -277,7 +289,6 @@ void vfio_pci_core_disable(struct vfio_pci_core_device *vdev)
 
 	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_DISABLE);
 	vdev->gate_holds |= VFIO_PCI_HOLD_NOT_OPEN;
-	vfio_pci_dmabufs_end(vdev);
 	vfio_pci_set_power_state(vdev, PCI_D0);
 	vfio_pci_gate_open(vdev);
 

@@ -16,13 +16,13 @@
  * gate waits for it.
  *
  * Closing, in this order:
- *  1. take memory_lock for write: accesses that are under way end, no new one
+ *  1. stop what was exported as dma-bufs and, where there may be waiting, wait
+ *     until the importers have let go (dmabuf.c). Nobody else is held up by that;
+ *  2. take memory_lock for write: accesses that are under way end, no new one
  *     begins, and no fault can put a page table entry in;
- *  2. clear gate_open, for those who come once the lock is free again;
- *  3. remove the translations of other devices' IOMMUs (peer.c): their DMA
+ *  3. clear gate_open, for those who come once the lock is free again;
+ *  4. remove the translations of other devices' IOMMUs (peer.c): their DMA
  *     takes no fault that could wait;
- *  4. revoke what was exported as dma-bufs and wait until the importers have let
- *     go (dmabuf.c);
  *  5. zap the BARs' range of the device's inode, and that of aliases of BARs:
  *     it finds every mapping in every process, because every open file of the
  *     device maps through that inode.
@@ -39,7 +39,7 @@
  * close and open.
  *
  * Locks: dev_set->lock, then mmap_lock, barmap_lock (barmap.c), memory_lock,
- * then what the zap and the peers' callbacks take, and dma_resv. memory_lock is
+ * then what the zap and the peers' callbacks take. memory_lock is
  * never held around a copy to or from user memory: the page may be a BAR of this
  * device, whose fault takes the lock again.
  * To hold the lock of several devices, close the first and try_close the others;
@@ -108,7 +108,6 @@ static void vfio_pci_gate_cut_readers(struct vfio_pci_core_device *vdev,
 	if (was_open) {
 		WRITE_ONCE(vdev->gate_open, false);
 		vfio_pci_peers_unmap(vdev);
-		vfio_pci_dmabufs_revoke(vdev);
 		vfio_pci_zap_bars(vdev);
 	}
 
@@ -138,6 +137,8 @@ static ktime_t vfio_pci_gate_clock(void)
  * @vdev: the device
  * @cause: why
  *
+ * Who holds dma-bufs of it is waited for a while, and then has them taken away.
+ *
  * Context: may sleep; takes memory_lock for write and returns with it held.
  */
 void vfio_pci_gate_close(struct vfio_pci_core_device *vdev,
@@ -145,8 +146,38 @@ void vfio_pci_gate_close(struct vfio_pci_core_device *vdev,
 {
 	ktime_t start = vfio_pci_gate_clock();
 
+	vfio_pci_dmabufs_stop(vdev);
+	vfio_pci_dmabufs_evict(vdev, cause);
 	down_write(&vdev->memory_lock);
 	vfio_pci_gate_cut_readers(vdev, cause, start);
+}
+
+/**
+ * vfio_pci_gate_close_killable - the same, for a user who can be refused
+ * @vdev: the device
+ * @cause: why
+ *
+ * Who holds dma-bufs of it is waited for.
+ *
+ * Return: 0 with memory_lock held for write; -EINTR, with nothing done, where the
+ * caller was killed.
+ * Context: may sleep, for as long as importers need.
+ */
+int vfio_pci_gate_close_killable(struct vfio_pci_core_device *vdev,
+				 enum vfio_pci_gate_cause cause)
+{
+	ktime_t start = vfio_pci_gate_clock();
+	int ret;
+
+	vfio_pci_dmabufs_stop(vdev);
+	ret = vfio_pci_dmabufs_drain(vdev, NULL);
+	if (ret) {
+		vfio_pci_dmabufs_go(vdev);
+		return ret;
+	}
+	down_write(&vdev->memory_lock);
+	vfio_pci_gate_cut_readers(vdev, cause, start);
+	return 0;
 }
 
 /**
@@ -154,7 +185,8 @@ void vfio_pci_gate_close(struct vfio_pci_core_device *vdev,
  * @vdev: the device
  * @cause: why
  *
- * For callers that hold another device's memory_lock already.
+ * For callers that hold another device's memory_lock already, or others' locks.
+ * No importer of dma-bufs is waited for.
  *
  * Return: false, with nothing done, where the lock is contended.
  */
@@ -166,6 +198,7 @@ bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
 	if (!down_write_trylock(&vdev->memory_lock))
 		return false;
 
+	vfio_pci_dmabufs_stop(vdev);
 	vfio_pci_gate_cut_readers(vdev, cause, start);
 	return true;
 }
@@ -197,13 +230,12 @@ void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 	if (READ_ONCE(vdev->pdev->error_state) != pci_channel_io_normal)
 		WRITE_ONCE(vdev->gate_open, false);
 
-	if (vfio_pci_gate_admits_maps(vdev)) {
+	if (vfio_pci_gate_admits_maps(vdev))
 		vfio_pci_peers_map(vdev);
-		vfio_pci_dmabufs_restore(vdev);
-	}
 	if (vdev->gate_closed_at)
 		vfio_pci_gate_account(vdev);
 	up_write(&vdev->memory_lock);
+	vfio_pci_dmabufs_go(vdev);
 }
 
 /**

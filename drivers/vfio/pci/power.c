@@ -122,9 +122,12 @@ void vfio_pci_low_power_leave(struct vfio_pci_core_device *vdev)
 static int vfio_pci_low_power_enter(struct vfio_pci_core_device *vdev,
 				    struct eventfd_ctx *wake)
 {
-	int ret = -EINVAL;
+	int ret;
 
-	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_LOW_POWER);
+	ret = vfio_pci_gate_close_killable(vdev, VFIO_PCI_GATE_LOW_POWER);
+	if (ret)
+		return ret;
+	ret = -EINVAL;
 	if (!vdev->pm_runtime_engaged) {
 		WRITE_ONCE(vdev->pm_runtime_engaged, true);
 		vdev->pm_wake_eventfd_ctx = wake;
@@ -176,9 +179,13 @@ static int vfio_pci_low_power_exit(struct vfio_pci_core_device *vdev)
 
 	if (ret)
 		return ret;
-	vfio_pci_low_power_leave(vdev);
+	ret = vfio_pci_gate_close_killable(vdev, VFIO_PCI_GATE_LOW_POWER);
+	if (!ret) {
+		vfio_pci_low_power_end(vdev);
+		vfio_pci_gate_open(vdev);
+	}
 	vfio_pci_end(vdev);
-	return 0;
+	return ret;
 }
 
 /* VFIO_DEVICE_FEATURE_LOW_POWER_* */

@@ -13,6 +13,7 @@
  * for the first. Either all are held or nothing is reset.
  */
 #include <linux/file.h>
+#include <linux/jiffies.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
 #include <linux/slab.h>
@@ -27,8 +28,8 @@
  * @vdev: the device
  * @cause: who wants it
  *
- * Return: 0, -EAGAIN where the device's lock is contended, or what the reset
- * method returns.
+ * Return: 0, -EAGAIN where the device's lock is contended, -EINTR where the
+ * caller was killed, or what the reset method returns.
  * Context: may sleep, 100 ms and more; memory_lock is not held.
  */
 int vfio_pci_reset_function(struct vfio_pci_core_device *vdev,
@@ -36,7 +37,9 @@ int vfio_pci_reset_function(struct vfio_pci_core_device *vdev,
 {
 	int ret;
 
-	vfio_pci_gate_close(vdev, cause);
+	ret = vfio_pci_gate_close_killable(vdev, cause);
+	if (ret)
+		return ret;
 	/* A reset from D3hot may leave the function there. */
 	vfio_pci_set_power_state(vdev, PCI_D0);
 	ret = pci_try_reset_function(vdev->pdev);
@@ -263,6 +266,33 @@ static void vfio_pci_set_open_gates(struct vfio_device_set *dev_set,
 	}
 }
 
+static void vfio_pci_set_go(struct vfio_device_set *dev_set)
+{
+	struct vfio_pci_core_device *vdev;
+
+	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list)
+		vfio_pci_dmabufs_go(vdev);
+}
+
+/* Others want dev_set->lock, so importers are not waited for without end. */
+static int vfio_pci_set_stop(struct vfio_device_set *dev_set)
+{
+	unsigned long deadline = jiffies + 10 * HZ;
+	struct vfio_pci_core_device *vdev;
+	int ret;
+
+	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list)
+		vfio_pci_dmabufs_stop(vdev);
+	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list) {
+		ret = vfio_pci_dmabufs_drain(vdev, &deadline);
+		if (ret) {
+			vfio_pci_set_go(dev_set);
+			return ret;
+		}
+	}
+	return 0;
+}
+
 static int vfio_pci_set_close_gates(struct vfio_device_set *dev_set)
 {
 	struct vfio_pci_core_device *vdev;
@@ -296,15 +326,21 @@ static int vfio_pci_reset_set(struct vfio_device_set *dev_set,
 	if (ret)
 		return ret;
 
-	ret = vfio_pci_set_close_gates(dev_set);
+	ret = vfio_pci_set_stop(dev_set);
 	if (ret)
 		goto put_power;
+
+	ret = vfio_pci_set_close_gates(dev_set);
+	if (ret)
+		goto go;
 
 	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list)
 		vfio_pci_set_power_state(vdev, PCI_D0);
 	ret = pci_reset_bus(pdev);
 	trace_vfio_pci_reset(pdev, VFIO_PCI_GATE_HOT_RESET, ret);
 	vfio_pci_set_open_gates(dev_set, NULL);
+go:
+	vfio_pci_set_go(dev_set);
 put_power:
 	vfio_pci_set_put_power(dev_set, NULL);
 	return ret;

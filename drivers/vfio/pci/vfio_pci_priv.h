@@ -49,6 +49,8 @@ enum vfio_pci_gate_cause {
 
 void vfio_pci_gate_close(struct vfio_pci_core_device *vdev,
 			 enum vfio_pci_gate_cause cause);
+int vfio_pci_gate_close_killable(struct vfio_pci_core_device *vdev,
+				 enum vfio_pci_gate_cause cause);
 bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
 			     enum vfio_pci_gate_cause cause);
 void vfio_pci_gate_open(struct vfio_pci_core_device *vdev);
@@ -147,8 +149,12 @@ void vfio_pci_peers_map(struct vfio_pci_core_device *vdev);
 
 /* dmabuf.c: parts of BARs for other drivers' devices */
 #ifdef CONFIG_DMA_SHARED_BUFFER
-void vfio_pci_dmabufs_revoke(struct vfio_pci_core_device *vdev);
-void vfio_pci_dmabufs_restore(struct vfio_pci_core_device *vdev);
+void vfio_pci_dmabufs_stop(struct vfio_pci_core_device *vdev);
+void vfio_pci_dmabufs_go(struct vfio_pci_core_device *vdev);
+int vfio_pci_dmabufs_drain(struct vfio_pci_core_device *vdev,
+			   const unsigned long *deadline);
+void vfio_pci_dmabufs_evict(struct vfio_pci_core_device *vdev,
+			    enum vfio_pci_gate_cause cause);
 void vfio_pci_dmabufs_end(struct vfio_pci_core_device *vdev);
 void vfio_pci_dmabufs_show(struct vfio_pci_core_device *vdev,
 			   struct seq_file *seq);
@@ -156,9 +162,16 @@ int vfio_pci_feature_dma_buf(struct vfio_pci_core_device *vdev, u32 flags,
 			     struct vfio_device_feature_dma_buf __user *arg,
 			     size_t argsz);
 #else
-static inline void vfio_pci_dmabufs_revoke(struct vfio_pci_core_device *vdev) {}
-static inline void
-vfio_pci_dmabufs_restore(struct vfio_pci_core_device *vdev) {}
+static inline void vfio_pci_dmabufs_stop(struct vfio_pci_core_device *vdev) {}
+static inline void vfio_pci_dmabufs_go(struct vfio_pci_core_device *vdev) {}
+static inline int vfio_pci_dmabufs_drain(struct vfio_pci_core_device *vdev,
+					 const unsigned long *deadline)
+{
+	return 0;
+}
+
+static inline void vfio_pci_dmabufs_evict(struct vfio_pci_core_device *vdev,
+					  enum vfio_pci_gate_cause cause) {}
 static inline void vfio_pci_dmabufs_end(struct vfio_pci_core_device *vdev) {}
 static inline void vfio_pci_dmabufs_show(struct vfio_pci_core_device *vdev,
 					 struct seq_file *seq) {}
