@@ -267,6 +267,11 @@ TEST_F(keep, in_flight_for_ever)
 	close(socks[0]);
 	close(socks[1]);
 	MOVE_GATE(self);
+	/* It looks when a socket is closed. */
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, socks));
+	close(socks[0]);
+	close(socks[1]);
+	MOVE_GATE(self);
 }
 
 /* Who polls keeps the file by the fence that it waits for. */
