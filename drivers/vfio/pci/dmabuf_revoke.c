@@ -437,7 +437,7 @@ void vfio_pci_dmabufs_evict(struct vfio_pci_core_device *vdev,
 
 	deadline = jiffies + vfio_pci_dmabufs_patience(vdev, cause);
 	for_each_dmabuf(vdev, d)
-		if (vfio_pci_dmabuf_drain(d, false, &deadline))
+		if (vfio_pci_dmabuf_drain(d, NULL, &deadline))
 			vfio_pci_dmabuf_take(d);
 }
 
