@@ -214,14 +214,13 @@ int vfio_pci_group(const char *bdf)
 uint64_t vfio_pci_msi_window(const char *bdf)
 {
 	char text[4096], *rest = text, *line;
-	unsigned long long start;
 
 	if (vfio_pci_attr_read(bdf, "iommu_group/reserved_regions", text,
 			       sizeof(text)) < 0)
 		return 0;
 	while ((line = strsep(&rest, "\n")))
-		if (strstr(line, "msi") && sscanf(line, "%llx", &start) == 1)
-			return start;
+		if (strstr(line, "msi"))
+			return strtoull(line, NULL, 16);
 	return 0;
 }
 
