@@ -340,14 +340,11 @@ void vfio_pci_msi_disable(struct vfio_pci_core_device *vdev)
 {
 	struct vfio_pci_vector *vec;
 	unsigned long vector;
-	unsigned int i;
 	u16 cmd;
 
-	for (i = vfio_pci_irq_count(vdev, vdev->irq_type); i--; ) {
-		vec = xa_load(&vdev->ctx, i);
-		if (vec)
-			vfio_pci_vector_withdraw(vec);
-	}
+	/* What is recorded, whatever the device says now of how many it has. */
+	xa_for_each(&vdev->ctx, vector, vec)
+		vfio_pci_vector_withdraw(vec);
 
 	cmd = vfio_pci_gate_force_decode(vdev);
 	xa_for_each(&vdev->ctx, vector, vec)
