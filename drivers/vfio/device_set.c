@@ -3,9 +3,9 @@
  * Device sets: devices that share something, a bus reset for instance, share a
  * struct vfio_device_set and its lock. Every device is in one, if need be alone.
  *
- * sets_lock	covers @sets. Every device has a reference of its set; the last one
- *		is dropped under this lock. Innermost: a set's lock may be held for
- *		long, which is no affair of other sets.
+ * sets_lock	covers @sets and every device_count; the life of a set hangs on
+ *		it. Innermost: a set's lock may be held for long, which is no affair
+ *		of other sets.
  * set->lock	covers device_list and the open_count of each device in it. The
  *		core holds it around open_device() and close_device(), so a
  *		driver that takes it sees no device of the set being opened or
@@ -13,10 +13,11 @@
  *
  * A reset may take 100 ms, and an iommufd that a device is attached to waits for
  * memory of the user. So who has to wait for one device alone, in open_device(),
- * close_device() or the operations of iommufd, steps aside: it drops the lock, and takes it
- * again when it steps back. Meanwhile the device counts as open. Whoever opens,
- * closes or attaches this device, or does something to all devices of the set at
- * once, waits for it to be back; others do not.
+ * close_device() or the operations of iommufd, steps aside: it drops the lock, and
+ * takes it again when it steps back. Meanwhile the device counts as open. Whoever
+ * opens, closes or attaches this device waits for it to be back; others do not. Who
+ * does something to all devices of the set at once finds aside_count not 0, and may
+ * wait for that where he has the right to them.
  */
 #include <linux/slab.h>
 #include <linux/xarray.h>
@@ -38,7 +39,6 @@ static struct vfio_device_set *vfio_set_create(void *set_id)
 	mutex_init(&set->lock);
 	init_waitqueue_head(&set->back);
 	INIT_LIST_HEAD(&set->device_list);
-	refcount_set(&set->refs, 1);
 	set->set_id = set_id;
 
 	ret = xa_err(xa_store(&sets, (unsigned long)set_id, set, GFP_KERNEL));
@@ -69,10 +69,10 @@ int vfio_assign_device_set(struct vfio_device *device, void *set_id)
 
 	mutex_lock(&sets_lock);
 	set = xa_load(&sets, (unsigned long)set_id);
-	if (set)
-		refcount_inc(&set->refs);
-	else
+	if (!set)
 		set = vfio_set_create(set_id);
+	if (!IS_ERR(set))
+		set->device_count++;
 	mutex_unlock(&sets_lock);
 	if (IS_ERR(set))
 		return PTR_ERR(set);
@@ -89,6 +89,7 @@ EXPORT_SYMBOL_GPL(vfio_assign_device_set);
 void vfio_device_leave_set(struct vfio_device *device)
 {
 	struct vfio_device_set *set = device->dev_set;
+	bool last;
 
 	if (!set)
 		return;
@@ -98,10 +99,13 @@ void vfio_device_leave_set(struct vfio_device *device)
 	mutex_unlock(&set->lock);
 	device->dev_set = NULL;
 
-	if (!refcount_dec_and_mutex_lock(&set->refs, &sets_lock))
-		return;
-	xa_erase(&sets, (unsigned long)set->set_id);
+	mutex_lock(&sets_lock);
+	last = !--set->device_count;
+	if (last)
+		xa_erase(&sets, (unsigned long)set->set_id);
 	mutex_unlock(&sets_lock);
+	if (!last)
+		return;
 	mutex_destroy(&set->lock);
 	kfree(set);
 }
@@ -186,23 +190,6 @@ void vfio_device_lock_set(struct vfio_device *device)
 		mutex_lock(&set->lock);
 	}
 }
-
-/**
- * vfio_device_set_lock_all() - take the lock of a set, no device of it aside
- * @dev_set: the set
- *
- * Context: may sleep; takes dev_set->lock and returns with it held.
- */
-void vfio_device_set_lock_all(struct vfio_device_set *dev_set)
-{
-	mutex_lock(&dev_set->lock);
-	while (dev_set->aside_count) {
-		mutex_unlock(&dev_set->lock);
-		wait_event(dev_set->back, !READ_ONCE(dev_set->aside_count));
-		mutex_lock(&dev_set->lock);
-	}
-}
-EXPORT_SYMBOL_GPL(vfio_device_set_lock_all);
 
 /**
  * vfio_find_device_in_devset() - look up a member of a set

@@ -10,7 +10,6 @@
 #include <linux/device.h>
 #include <linux/fdtable.h>
 #include <linux/mutex.h>
-#include <linux/pci.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -20,6 +19,7 @@
 #include "vfio.h"
 
 #define NAMED_AT_MOST	8
+#define WAITERS_AT_MOST	32
 #define HOW_TO_TAKE_IT \
 	"; to take it from them, write 0 to /sys/module/vfio/parameters/revoke_after"
 
@@ -29,15 +29,22 @@ static int vfio_is_file_of(const void *device, struct file *file,
 	return vfio_device_from_file(file) == device;
 }
 
+/* Its first thread may have ended; the others have the same files. */
 static bool vfio_device_is_held_by(struct vfio_device *device,
 				   struct task_struct *process)
 {
-	bool held;
+	struct task_struct *thread;
+	bool alive = false, held = false;
 
-	task_lock(process);
-	held = process->files &&
-	       iterate_fd(process->files, 0, vfio_is_file_of, device);
-	task_unlock(process);
+	for_each_thread(process, thread) {
+		task_lock(thread);
+		alive = thread->files;
+		held = alive && iterate_fd(thread->files, 0, vfio_is_file_of,
+					   device);
+		task_unlock(thread);
+		if (alive)
+			break;
+	}
 	return held;
 }
 
@@ -68,7 +75,7 @@ void vfio_device_name_holders(struct vfio_device *device)
 	unsigned int named = 0;
 
 	dev_warn(device->dev, "vfio: removal waits for the users of the device%s\n",
-		 device->revocable ? HOW_TO_TAKE_IT : "");
+		 vfio_device_heeds_param(device) ? HOW_TO_TAKE_IT : "");
 	rcu_read_lock();
 	for_each_process(process) {
 		if (!vfio_device_is_held_by(device, process))
@@ -84,89 +91,68 @@ void vfio_device_name_holders(struct vfio_device *device)
 
 #ifndef CONFIG_PREEMPT_RT
 /*
- * Does a thread of @process wait for @lock? Who does has put an entry of the
- * queue on its stack.
+ * Places on the stacks of those who wait for @lock: each has put an entry of the
+ * queue there. No more than there is room for: others spin for the queue meanwhile.
  */
-static bool vfio_process_waits_for(struct task_struct *process,
-				   struct mutex *lock)
+static unsigned int vfio_lock_waiters(struct mutex *lock, void **places,
+				      unsigned int room)
 {
-	struct task_struct *thread;
 	struct list_head *entry;
+	unsigned int nr = 0;
 	unsigned long flags;
-	bool found = false;
 
 	raw_spin_lock_irqsave(&lock->wait_lock, flags);
 	list_for_each(entry, &lock->wait_list) {
-		for_each_thread(process, thread) {
-			void *stack = task_stack_page(thread);
-
-			found |= (void *)entry >= stack &&
-				 (void *)entry < stack + THREAD_SIZE;
-		}
+		if (nr == room)
+			break;
+		places[nr++] = entry;
 	}
 	raw_spin_unlock_irqrestore(&lock->wait_lock, flags);
-	return found;
-}
-
-static bool vfio_lock_has_waiters(struct mutex *lock)
-{
-	return !list_empty_careful(&lock->wait_list);
+	return nr;
 }
 #else
-static bool vfio_process_waits_for(struct task_struct *process,
-				   struct mutex *lock)
+static unsigned int vfio_lock_waiters(struct mutex *lock, void **places,
+				      unsigned int room)
 {
-	return false;
-}
-
-static bool vfio_lock_has_waiters(struct mutex *lock)
-{
-	return false;
+	return 0;
 }
 #endif
 
-/* Whose removal removes @device, too: the PF of a VF. */
-static struct device *vfio_device_above(struct vfio_device *device)
+static bool vfio_has_on_stack(struct task_struct *thread, void **places,
+			      unsigned int nr)
 {
-	if (!dev_is_pci(device->dev))
-		return device->dev;
-	return &pci_physfn(to_pci_dev(device->dev))->dev;
-}
+	void *stack = task_stack_page(thread);
 
-static bool vfio_removal_has_waiters(struct vfio_device *device)
-{
-	return vfio_lock_has_waiters(&device->dev->mutex) ||
-	       vfio_lock_has_waiters(&vfio_device_above(device)->mutex);
-}
-
-static bool vfio_process_waits_for_removal(struct vfio_device *device,
-					   struct task_struct *process)
-{
-	return vfio_process_waits_for(process, &device->dev->mutex) ||
-	       vfio_process_waits_for(process,
-				      &vfio_device_above(device)->mutex);
+	while (nr--)
+		if (places[nr] >= stack && places[nr] < stack + THREAD_SIZE)
+			return true;
+	return false;
 }
 
 /*
- * Does somebody who has @device open wait for a lock of the removal that waits
- * for him, say by a read of an attribute in sysfs?
+ * Does somebody who has @device open wait for the lock of the device, which who
+ * removes it holds, say by a read of an attribute in sysfs?
  */
 bool vfio_device_holder_waits_for(struct vfio_device *device)
 {
-	struct task_struct *process;
+	struct task_struct *process, *thread;
+	void *places[WAITERS_AT_MOST];
 	bool found = false;
+	unsigned int nr;
 
-	/* Nearly always: nobody has to be searched. */
-	if (!vfio_removal_has_waiters(device))
+	nr = vfio_lock_waiters(&device->dev->mutex, places,
+			       ARRAY_SIZE(places));
+	if (!nr)
 		return false;
 
 	rcu_read_lock();
-	for_each_process(process) {
-		found = vfio_device_is_held_by(device, process) &&
-			vfio_process_waits_for_removal(device, process);
+	for_each_process_thread(process, thread) {
+		found = vfio_has_on_stack(thread, places, nr) &&
+			vfio_device_is_held_by(device, process);
 		if (found)
-			break;
+			goto unlock;
 	}
+unlock:
 	rcu_read_unlock();
 	return found;
 }

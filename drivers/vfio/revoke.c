@@ -13,7 +13,7 @@
  * vfio-pci). Devices of others are waited for, and cost nothing of what follows.
  *
  * Calls. A driver of revocable devices uses the hardware for a user between
- * vfio_device_enter() and vfio_device_leave(), which are device->calls, a
+ * vfio_device_enter() and vfio_device_leave(), which are users->calls, a
  * percpu_ref: taking it fails once it was killed. What waits for something that a
  * user can hold up, the user's memory in the first place, is outside of that: a
  * call begins when its arguments are there, and its answer is copied when it has
@@ -73,11 +73,43 @@ MODULE_PARM_DESC(revoke_after, "Seconds after which a device that is to be unbou
 
 static void vfio_device_drained(struct percpu_ref *calls)
 {
-	struct vfio_device *device =
-			container_of(calls, struct vfio_device, calls);
-
-	complete(&vfio_device_users(device)->drained);
+	complete(&container_of(calls, struct vfio_device_users,
+			       calls)->drained);
 }
+
+/**
+ * vfio_device_enter() - begin to use the hardware for a user
+ * @device: the device, of which the caller has a file
+ *
+ * A driver of revocable devices (see vfio_device_set_revocable()) does this in
+ * each of its operations but open_device and close_device and those of
+ * iommufd. Until vfio_device_leave() the device is not taken away, so nothing
+ * that a user can hold up is waited for: no user memory is touched. Calls may
+ * nest; the inner one may fail then.
+ *
+ * Context: any.
+ * Return: false if the device was revoked: the hardware is not the driver's any
+ * more. Always true for devices that are not revocable.
+ */
+bool vfio_device_enter(struct vfio_device *device)
+{
+	return !device->revocable ||
+	       percpu_ref_tryget_live(&vfio_device_users(device)->calls);
+}
+EXPORT_SYMBOL_GPL(vfio_device_enter);
+
+/**
+ * vfio_device_leave() - undo vfio_device_enter()
+ * @device: the device
+ *
+ * Context: any.
+ */
+void vfio_device_leave(struct vfio_device *device)
+{
+	if (device->revocable)
+		percpu_ref_put(&vfio_device_users(device)->calls);
+}
+EXPORT_SYMBOL_GPL(vfio_device_leave);
 
 /**
  * vfio_device_set_revocable() - let a device be taken from its users
@@ -97,8 +129,8 @@ int vfio_device_set_revocable(struct vfio_device *device)
 {
 	int ret;
 
-	ret = percpu_ref_init(&device->calls, vfio_device_drained, 0,
-			      GFP_KERNEL_ACCOUNT);
+	ret = percpu_ref_init(&vfio_device_users(device)->calls,
+			      vfio_device_drained, 0, GFP_KERNEL_ACCOUNT);
 	if (!ret)
 		device->revocable = true;
 	return ret;
@@ -167,7 +199,7 @@ static void vfio_device_revoke(struct vfio_device *device)
 	users->keeps_module = device->dev->driver->owner;
 
 	opened = vfio_device_take_files(device);
-	percpu_ref_kill(&device->calls);
+	percpu_ref_kill(&users->calls);
 	wait_for_completion(&users->drained);
 	vfio_device_close_files(device, opened);
 	dev_warn(device->dev, "vfio: revoked, files in use: %u\n", opened);
@@ -202,27 +234,18 @@ static bool vfio_device_is_gone(struct vfio_device *device)
 /* Has the administrator's patience with who has it open since @start ended? */
 static bool vfio_device_is_due(struct vfio_device *device, unsigned long start)
 {
-	int after = READ_ONCE(device->revoke_after);
+	int after = READ_ONCE(vfio_device_users(device)->revoke_after);
 
 	if (after == FOLLOW_PARAM)
 		after = READ_ONCE(revoke_after);
 	return after >= 0 && (jiffies - start) / HZ >= after;
 }
 
-/*
- * Is there a reason to take the device from its users, who were asked at @start?
- * Who waits for the lock that this removal holds can never let go; another thread
- * of his may, and has some time for that.
- */
-static bool vfio_device_may_be_taken(struct vfio_device *device,
-				     unsigned long start)
+/* Can the administrator still decide, now that the device's attribute is gone? */
+bool vfio_device_heeds_param(struct vfio_device *device)
 {
-	if (!device->revocable)
-		return false;
-	return vfio_device_is_gone(device) ||
-	       vfio_device_is_due(device, start) ||
-	       (time_after(jiffies, start + REQUEST_PERIOD) &&
-		vfio_device_holder_waits_for(device));
+	return device->revocable &&
+	       READ_ONCE(vfio_device_users(device)->revoke_after) == FOLLOW_PARAM;
 }
 
 /*
@@ -237,7 +260,7 @@ void vfio_device_end_users(struct vfio_device *device)
 {
 	struct completion *over = &device->comp;
 	unsigned long start = jiffies, ask = start;
-	bool interrupted = false;
+	bool interrupted = false, stuck = false;
 	unsigned int asked = 0;
 	long ret;
 
@@ -247,10 +270,19 @@ void vfio_device_end_users(struct vfio_device *device)
 				device->ops->request(device, asked);
 			if (asked++ == 1)
 				vfio_device_name_holders(device);
+			/*
+			 * Who waits for the lock that this removal holds
+			 * cannot let go. Another thread of his may, and has
+			 * had the time for it.
+			 */
+			stuck = device->revocable && asked > 1 &&
+				vfio_device_holder_waits_for(device);
 			ask = jiffies + REQUEST_PERIOD;
 		}
 
-		if (vfio_device_may_be_taken(device, start) &&
+		if (device->revocable &&
+		    (stuck || vfio_device_is_gone(device) ||
+		     vfio_device_is_due(device, start)) &&
 		    try_module_get(device->dev->driver->owner)) {
 			vfio_device_revoke(device);
 			wait_for_completion(over);
@@ -280,7 +312,7 @@ static ssize_t revoke_after_show(struct device *dev,
 {
 	struct vfio_device *device =
 			container_of(dev, struct vfio_device, device);
-	int after = READ_ONCE(device->revoke_after);
+	int after = READ_ONCE(vfio_device_users(device)->revoke_after);
 
 	if (after == FOLLOW_PARAM)
 		return sysfs_emit(buf, "default\n");
@@ -305,7 +337,7 @@ static ssize_t revoke_after_store(struct device *dev,
 			return -EINVAL;
 	}
 
-	WRITE_ONCE(device->revoke_after, after);
+	WRITE_ONCE(vfio_device_users(device)->revoke_after, after);
 	return count;
 }
 static DEVICE_ATTR_RW(revoke_after);
@@ -354,7 +386,7 @@ int vfio_device_users_alloc(struct vfio_device *device)
 	INIT_LIST_HEAD(&users->files);
 	init_completion(&users->drained);
 	device->inode->i_private = users;
-	device->revoke_after = FOLLOW_PARAM;
+	users->revoke_after = FOLLOW_PARAM;
 	return 0;
 }
 
@@ -363,7 +395,7 @@ void vfio_device_users_free(struct vfio_device *device)
 	struct vfio_device_users *users = vfio_device_users(device);
 
 	if (device->revocable)
-		percpu_ref_exit(&device->calls);
+		percpu_ref_exit(&users->calls);
 	vfio_peers_put(users->peers);
 	module_put(users->keeps_module);
 	kfree(users);

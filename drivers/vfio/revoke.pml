@@ -20,7 +20,7 @@
 bool users_lock, set_lock;	/* vfio_device_users.lock, dev_set->lock */
 bool unlisted;			/* not found any more: vfio_group_hide_device() */
 bool revoked;			/* vfio_device.revoked */
-bool killed;			/* vfio_device.calls was killed */
+bool killed;			/* vfio_device_users.calls was killed */
 byte calls;			/* its count, but for the first reference */
 byte registrations = 1;		/* vfio_device.refcount */
 bool over;			/* vfio_device.comp */

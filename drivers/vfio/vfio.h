@@ -13,6 +13,7 @@
 #include <linux/list.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/percpu-refcount.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/vfio.h>
@@ -57,6 +58,8 @@ struct vfio_device_file {
 
 /**
  * struct vfio_device_users - what users have of a device
+ * @calls: see revoke.c; of a revocable device
+ * @revoke_after: the device's own rule
  * @lock: covers @files, device->revoked and whether the files are opened
  * @files: list of struct vfio_device_file; each has a registration, or of a
  *	revoked device a reference of the device
@@ -67,6 +70,8 @@ struct vfio_device_file {
  * Behind the inode: struct vfio_device is laid out as drivers know it.
  */
 struct vfio_device_users {
+	struct percpu_ref calls;
+	int revoke_after;
 	spinlock_t lock;		/* see above */
 	struct list_head files;
 	struct completion drained;
@@ -231,6 +236,7 @@ void vfio_revoke_init(struct class *class);
 int vfio_device_users_alloc(struct vfio_device *device);
 void vfio_device_users_free(struct vfio_device *device);
 void vfio_device_end_users(struct vfio_device *device);
+bool vfio_device_heeds_param(struct vfio_device *device);
 
 /* holders.c */
 void vfio_device_name_holders(struct vfio_device *device);

@@ -20,7 +20,6 @@
 #include <linux/iommu.h>
 #include <linux/iova_bitmap.h>
 #include <linux/mm.h>
-#include <linux/percpu-refcount.h>
 #include <linux/poll.h>
 #include <linux/uuid.h>
 #include <linux/wait.h>
@@ -39,7 +38,8 @@ struct vfio_peers;
  * @lock: held around every open_device and close_device of the set; mmap_lock
  *	and a driver's own locks nest inside
  * @device_list: the devices, under @lock
- * @refs: one of each device that points here, registered or not
+ * @device_count: how many point here, registered or not; under the lock of
+ *	the table of sets
  * @aside_count: how many are waited for with @lock dropped; under it, see
  *	vfio_device_step_aside()
  * @back: woken when one has taken it again
@@ -50,7 +50,7 @@ struct vfio_device_set {
 	void			*set_id;
 	struct mutex		lock;		/* opening and closing */
 	struct list_head	device_list;
-	refcount_t		refs;
+	unsigned int		device_count;
 	unsigned int		aside_count;
 	wait_queue_head_t	back;
 };
@@ -111,11 +111,9 @@ struct vfio_device {
 	/* Waited for with dev_set->lock dropped; under it. */
 	bool					aside;
 	/* See drivers/vfio/revoke.c. */
-	struct percpu_ref			calls;
 	bool					revocable;
 	bool					revoked;
 	bool					gone;
-	int					revoke_after;
 #ifdef CONFIG_DEBUG_FS
 	struct dentry				*debug_root;
 #endif
@@ -337,42 +335,13 @@ int vfio_device_set_revocable(struct vfio_device *device);
 void vfio_device_set_gone(struct vfio_device *device);
 void vfio_unregister_group_dev(struct vfio_device *device);
 
-/**
- * vfio_device_enter() - begin to use the hardware for a user
- * @device: the device, of which the caller has a file
- *
- * A driver of revocable devices (see vfio_device_set_revocable()) does this in
- * each of its operations but @open_device and @close_device and those of
- * iommufd. Until vfio_device_leave() the device is not taken away, so nothing
- * that a user can hold up is waited for: no user memory is touched. Calls may
- * nest; the inner one may fail then.
- *
- * Context: any.
- * Return: false if the device was revoked: the hardware is not the driver's any
- * more. Always true for devices that are not revocable.
- */
-static inline bool vfio_device_enter(struct vfio_device *device)
-{
-	return !device->revocable || percpu_ref_tryget_live(&device->calls);
-}
-
-/**
- * vfio_device_leave() - undo vfio_device_enter()
- * @device: the device
- *
- * Context: any.
- */
-static inline void vfio_device_leave(struct vfio_device *device)
-{
-	if (device->revocable)
-		percpu_ref_put(&device->calls);
-}
+bool vfio_device_enter(struct vfio_device *device);
+void vfio_device_leave(struct vfio_device *device);
 
 int vfio_assign_device_set(struct vfio_device *device, void *set_id);
 unsigned int vfio_device_set_open_count(struct vfio_device_set *dev_set);
 void vfio_device_step_aside(struct vfio_device *device);
 void vfio_device_step_back(struct vfio_device *device);
-void vfio_device_set_lock_all(struct vfio_device_set *dev_set);
 struct vfio_device *
 vfio_find_device_in_devset(struct vfio_device_set *dev_set,
 			   struct device *dev);

@@ -263,6 +263,7 @@ struct vfio_pci_core_device {
 	unsigned int			nr_aliases;
 	u8				reset_on_open;
 	struct vfio_pci_clean		*clean;
+	bool				in_use;
 	unsigned long			touches;
 	u16				sealed;
 	struct vfio_pci_ioeventfd_worker *ioeventfd_worker;

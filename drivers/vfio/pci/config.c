@@ -284,6 +284,7 @@ static int config_write_piece(struct vfio_pci_config_access *acc, size_t count,
 	acc->width = config_piece_width(acc->vdev->pci_config_map, count,
 					acc->pos);
 	layout = config_resolve(acc);
+	acc->known = false;
 	acc->val = le32_to_cpu(le) & config_width_mask(acc->width);
 	ret = layout->write ? layout->write(acc) : vfio_pci_config_store(acc);
 	vfio_pci_end(acc->vdev);

@@ -167,11 +167,13 @@ int vfio_pci_core_enable(struct vfio_pci_core_device *vdev)
 	struct pci_dev *pdev = vdev->pdev;
 	int ret;
 
+	/* Before others of the set can come: no bus is reset below us. */
+	vdev->in_use = true;
 	vfio_device_step_aside(&vdev->vdev);
 	ret = vfio_pci_wake_and_reset(vdev);
 	vfio_device_step_back(&vdev->vdev);
 	if (ret)
-		return ret;
+		goto unused;
 
 	pci_save_state(pdev);
 	vdev->pci_saved_state = pci_store_saved_state(pdev);
@@ -200,6 +202,8 @@ free_state:
 	pci_disable_device(pdev);
 	if (!vdev->disable_idle_d3)
 		pm_runtime_put(&pdev->dev);
+unused:
+	vdev->in_use = false;
 	return ret;
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_enable);
@@ -307,6 +311,7 @@ void vfio_pci_core_disable(struct vfio_pci_core_device *vdev)
 	pci_disable_device(pdev);
 	vfio_device_step_back(&vdev->vdev);
 
+	vdev->in_use = false;
 	vfio_pci_reset_unused_set(vdev->vdev.dev_set);
 
 	pm_runtime_mark_last_busy(&pdev->dev);

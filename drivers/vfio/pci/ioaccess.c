@@ -337,7 +337,8 @@ static int vfio_pci_io_try_gate(struct vfio_pci_core_device *vdev,
 
 /*
  * Behind an open gate the function is awake and the driver's, and stays so while
- * the lock is held. In low power a call of the user wakes it.
+ * the lock is held. One that sleeps is woken by the user's call; somebody else may
+ * have woken it since the gate was looked at.
  */
 static int vfio_pci_io_gated(struct vfio_pci_core_device *vdev,
 			     const struct vfio_pci_io_place *place, void *buf,
@@ -345,7 +346,7 @@ static int vfio_pci_io_gated(struct vfio_pci_core_device *vdev,
 {
 	int ret = vfio_pci_io_try_gate(vdev, place, buf, off, count, iswrite);
 
-	if (likely(ret != -EIO) || !READ_ONCE(vdev->pm_runtime_engaged))
+	if (likely(ret != -EIO))
 		return ret;
 
 	ret = vfio_pci_begin(vdev);
@@ -361,17 +362,21 @@ static int vfio_pci_io_called(struct vfio_pci_core_device *vdev,
 			      const struct vfio_pci_io_place *place, void *buf,
 			      loff_t off, size_t count, bool iswrite)
 {
-	int ret = vfio_pci_begin(vdev);
+	int ret = 0;
 
-	if (ret)
-		return ret;
+	/* Not in the call: who has the range may keep it. */
 	if (place->vga_rsrc)
 		ret = vga_get_interruptible(vdev->pdev, place->vga_rsrc);
-	if (!ret)
+	if (ret)
+		return ret;
+
+	ret = vfio_pci_begin(vdev);
+	if (!ret) {
 		ret = vfio_pci_io_move(vdev, place, buf, off, count, iswrite);
-	if (!ret && place->vga_rsrc)
+		vfio_pci_end(vdev);
+	}
+	if (place->vga_rsrc)
 		vga_put(vdev->pdev, place->vga_rsrc);
-	vfio_pci_end(vdev);
 	return ret;
 }
 

@@ -16,6 +16,7 @@
 #include <linux/jiffies.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -433,9 +434,12 @@ static int vfio_pci_nr_affected(struct vfio_pci_core_device *vdev, u32 *nr)
 	return ret;
 }
 
-/* With the groups in @proof, or the iommufd that @vdev is bound to. */
-static int vfio_pci_hot_reset_with(struct vfio_pci_core_device *vdev,
-				   struct vfio_pci_proof *proof)
+/*
+ * With the groups in @proof, or the iommufd that @vdev is bound to. If one of them is
+ * @aside, nothing was done.
+ */
+static int vfio_pci_try_hot_reset(struct vfio_pci_core_device *vdev,
+				  struct vfio_pci_proof *proof, bool *aside)
 {
 	struct vfio_device_set *dev_set;
 	int ret;
@@ -445,16 +449,37 @@ static int vfio_pci_hot_reset_with(struct vfio_pci_core_device *vdev,
 		return ret;
 
 	dev_set = vdev->vdev.dev_set;
-	vfio_device_set_lock_all(dev_set);
+	mutex_lock(&dev_set->lock);
+	*aside = dev_set->aside_count;
 	if (!proof->count)
 		proof->ictx = vfio_iommufd_device_ictx(&vdev->vdev);
-	if (vfio_pci_set_is_owned(dev_set, proof))
-		ret = vfio_pci_reset_set(dev_set, vdev->pdev);
-	else
+	if (!vfio_pci_set_is_owned(dev_set, proof))
 		ret = -EINVAL;
+	else if (!*aside)
+		ret = vfio_pci_reset_set(dev_set, vdev->pdev);
 	mutex_unlock(&dev_set->lock);
 	vfio_pci_end(vdev);
 	return ret;
+}
+
+/*
+ * Who is aside is the caller's own, and may be so for as long as he likes: that is
+ * waited for in no call, and until he is killed.
+ */
+static int vfio_pci_hot_reset_with(struct vfio_pci_core_device *vdev,
+				   struct vfio_pci_proof *proof)
+{
+	bool aside = false;
+	int ret;
+
+	for (;;) {
+		ret = vfio_pci_try_hot_reset(vdev, proof, &aside);
+		if (ret || !aside)
+			return ret;
+		schedule_timeout_killable(1);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+	}
 }
 
 /* VFIO_DEVICE_PCI_HOT_RESET */
@@ -504,13 +529,16 @@ void vfio_pci_reset_unused_set(struct vfio_device_set *dev_set)
 	struct vfio_pci_core_device *vdev;
 	struct pci_dev *pdev = NULL;
 
-	/* Those that are being closed still count: the last of them does it. */
-	if (vfio_device_set_open_count(dev_set) > 1)
-		return;
-
-	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list)
+	/*
+	 * The last of them does it. Not by open_count: one that leaves its
+	 * iommufd counts as open, for as long as its user likes.
+	 */
+	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list) {
+		if (vdev->in_use)
+			return;
 		if (vdev->needs_reset)
 			pdev = vdev->pdev;
+	}
 	if (!pdev || vfio_pci_reset_set(dev_set, pdev))
 		return;
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Low power, asked for by the user or because nobody uses the device. */
+#include <sys/prctl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -208,6 +210,48 @@ TEST_F(power, wakeup)
 	ASSERT_EQ(0, vfio_low_power(&self->d, WAKEUP, self->efd));
 	ASSERT_EQ(0, vfio_low_power(&self->d, EXIT, -1));
 	THROUGH_MAP(0);
+}
+
+struct reader {
+	const struct vfio_dev *d;
+	uint64_t place;
+	const char *name;
+	int ret;
+};
+
+static void *read_once(void *arg)
+{
+	struct reader *reader = arg;
+	uint32_t value;
+
+	prctl(PR_SET_NAME, reader->name);
+	reader->ret = vfio_pread(reader->d->device, &value, 4, reader->place);
+	return NULL;
+}
+
+/* The one finds it asleep, and the other wakes it before the one gets to that. */
+TEST_F(power, two_wake_it)
+{
+	struct reader readers[2] = {
+		{ &self->d, self->bar.offset + variant->off, "slow" },
+		{ &self->d, self->bar.offset + variant->off, "quick" },
+	};
+	pthread_t threads[2];
+	int i;
+
+	ASSERT_EQ(0, vfio_low_power(&self->d, WAKEUP, self->efd));
+	SUSPENDED();
+	if (vfio_stretch("up_read", 200000, "after", "slow"))
+		SKIP(return, "test_stretch.ko is not here");
+	for (i = 0; i < 2; i++) {
+		pthread_create(&threads[i], NULL, read_once, &readers[i]);
+		usleep(50000);
+	}
+	for (i = 0; i < 2; i++) {
+		pthread_join(threads[i], NULL);
+		EXPECT_EQ(4, readers[i].ret);
+	}
+	EXPECT_EQ(0, vfio_stretch_end());
 }
 
 /* What an eventfd writes while the device sleeps gets lost. */

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <linux/pci_regs.h>
 
@@ -23,6 +24,7 @@
 /* Whose functions the kernel knows to be apart. */
 #define ISOLATED	"105e8086"
 
+#define REVOKE_AFTER	"/sys/module/vfio/parameters/revoke_after"
 #define SOON_MS		30000
 /* Long enough for what does not wait. */
 #define MEANWHILE_MS	500
@@ -63,6 +65,31 @@ static void *do_attach(void *arg)
 
 	call->ret = vfio_cdev_attach(call->d->device, &call->ioas);
 	__atomic_store_n(&call->over, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Only the file of the device. */
+static void *do_close_device(void *arg)
+{
+	struct call *call = arg;
+
+	close(call->d->device);
+	call->d->device = -1;
+	__atomic_store_n(&call->over, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static struct parked_map {
+	int iommufd;
+	uint32_t ioas;
+	void *mem;
+} parked_map;
+
+static void *do_map(void *arg)
+{
+	struct parked_map *map = arg;
+
+	vfio_ioas_map(map->iommufd, map->ioas, map->mem, 0x100000, VFIO_PAGE);
 	return NULL;
 }
 
@@ -242,7 +269,7 @@ TEST_F(set, close)
 	ASSERT_TRUE(end(&close));
 }
 
-/* What is for all of the set waits for it: a reset of the bus. */
+/* A reset of the bus is for who has all of the set, and others are told at once. */
 TEST_F(set, bus_reset)
 {
 	struct call open;
@@ -257,14 +284,113 @@ TEST_F(set, bus_reset)
 	reset = fork();
 	if (!reset)
 		_exit(vfio_dev_hot_reset(&self->d[1]) ? 1 : 0);
-	EXPECT_EQ(-ETIMEDOUT, vfio_remover_wait(reset, MEANWHILE_MS));
+	EXPECT_EQ(-EIO, vfio_remover_wait(reset, SOON_MS));
 	ASSERT_FALSE(is_over(&open));
 
 	ASSERT_EQ(0, stall(self, false));
 	ASSERT_TRUE(end(&open));
 	EXPECT_EQ(0, open.ret);
-	/* By then the other is somebody's who was not asked. */
-	EXPECT_EQ(-EIO, vfio_remover_wait(reset, SOON_MS));
+}
+
+/* Who has it waits for what he does to the other function, until he is killed. */
+TEST_F(set, bus_reset_of_who_is_busy)
+{
+	struct vfio_slow slow;
+	struct call attach;
+	pid_t reset, remover;
+	int status;
+
+	if (variant->mode != VFIO_MODE_IOMMUFD)
+		SKIP(return, "no device is attached by itself");
+	ASSERT_EQ(0, stall(self, false));
+	ASSERT_EQ(0, vfio_dev_open(&self->d[0], self->bdf[0], variant->mode));
+	ASSERT_EQ(0, vfio_dev_open_with(&self->d[1], self->bdf[1],
+					&self->d[0]));
+	ASSERT_EQ(0, vfio_cdev_detach(self->d[0].device));
+	ASSERT_EQ(0, vfio_cdev_detach(self->d[1].device));
+	ASSERT_EQ(0, vfio_slow_alloc(&slow, VFIO_PAGE));
+	ASSERT_EQ(0, vfio_ioas_map(self->d[0].container, self->d[0].ioas,
+				   slow.mem, 0x100000, VFIO_PAGE));
+	begin(self, &attach, do_attach, variant->mode);
+	ASSERT_EQ(0, vfio_slow_wait(&slow));
+
+	reset = fork();
+	if (!reset)
+		_exit(vfio_dev_hot_reset(&self->d[1]) ? 1 : 0);
+	EXPECT_EQ(-ETIMEDOUT, vfio_remover_wait(reset, MEANWHILE_MS));
+	/* Not in a way that keeps the function from going. */
+	ASSERT_EQ(0, vfio_sysfs_write(REVOKE_AFTER, "0"));
+	remover = vfio_remover_start(self->bdf[1], "driver/unbind");
+	ASSERT_LT(0, remover);
+	EXPECT_EQ(0, vfio_remover_wait(remover, SOON_MS));
+	EXPECT_EQ(0, vfio_sysfs_write(REVOKE_AFTER, "-1"));
+	EXPECT_EQ(reset, waitpid(reset, &status, 0));
+	EXPECT_EQ(1, WEXITSTATUS(status));
+	ASSERT_FALSE(is_over(&attach));
+
+	vfio_slow_allow(&slow);
+	ASSERT_TRUE(end(&attach));
+	close(slow.fd);
+	munmap(slow.mem, VFIO_PAGE);
+}
+
+#define SCRATCH	0x5200		/* a register that nothing but a reset clears */
+#define SECRET	0x5ec2e701
+
+static uint32_t scratch(struct vfio_dev *d)
+{
+	uint32_t value = 0;
+
+	vfio_cfg_memory(d, true);
+	vfio_region_read(d, 0, SCRATCH, &value, 4);
+	return value;
+}
+
+/*
+ * Functions that cannot be reset by themselves are, with the bus, when the last of
+ * them is closed; also if another, closed before, is still leaving its iommufd.
+ */
+TEST_F(set, last_close_beside_a_parked_one)
+{
+	uint32_t secret = SECRET;
+	struct vfio_slow slow;
+	struct call close_first;
+	pthread_t mapper;
+	int i;
+
+	if (variant->mode != VFIO_MODE_IOMMUFD)
+		SKIP(return, "only an iommufd is waited for");
+	ASSERT_EQ(0, stall(self, false));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, vfio_pci_attr_write(self->bdf[i], "reset_method",
+						 "\n"));
+		ASSERT_EQ(0, vfio_dev_open(&self->d[i], self->bdf[i],
+					   variant->mode));
+	}
+	EXPECT_EQ(0, scratch(&self->d[0]));
+	ASSERT_EQ(4, vfio_region_write(&self->d[0], 0, SCRATCH, &secret, 4));
+	EXPECT_EQ(SECRET, scratch(&self->d[0]));
+
+	/* Who maps there keeps the address space. */
+	ASSERT_EQ(0, vfio_slow_alloc(&slow, VFIO_PAGE));
+	parked_map = (struct parked_map) {
+		self->d[0].container, self->d[0].ioas, slow.mem,
+	};
+	pthread_create(&mapper, NULL, do_map, &parked_map);
+	ASSERT_EQ(0, vfio_slow_wait(&slow));
+	begin(self, &close_first, do_close_device, variant->mode);
+	usleep(MEANWHILE_MS * 1000);
+	ASSERT_FALSE(is_over(&close_first));
+	vfio_dev_close(&self->d[1]);
+	vfio_slow_allow(&slow);
+	ASSERT_TRUE(end(&close_first));
+	pthread_join(mapper, NULL);
+	vfio_dev_close(&self->d[0]);
+
+	ASSERT_EQ(0, vfio_dev_open(&self->d[0], self->bdf[0], variant->mode));
+	EXPECT_EQ(0, scratch(&self->d[0]));
+	close(slow.fd);
+	munmap(slow.mem, VFIO_PAGE);
 }
 
 /* To be attached takes as long as the memory that is mapped there. */
