@@ -183,6 +183,8 @@ struct vfio_pci_gate_closer {
  * @nr_aliases: how many there are
  * @reset_on_open: enum vfio_pci_reset_on_open, the driver's choice
  * @clean: the function after its last close, see clean.c
+ * @in_use: between the beginning of the first open and the end of the last
+ *	close; under dev_set->lock
  * @touches: bits that say what may have changed it since
  * @sealed: bits of COMMAND that are off until the next open
  * @ioeventfd_worker: see ioeventfd.c; made under @ioeventfds_lock

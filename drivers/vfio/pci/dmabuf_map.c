@@ -128,6 +128,7 @@ static void vfio_pci_dmabuf_free_sgt(struct sg_table *sgt)
  * @link: the importer's, without a mapping
  * @dir: of its DMA
  *
+ * Return: the table, or an ERR_PTR().
  * Context: may sleep; the dma-buf's reservation lock is held.
  */
 struct sg_table *vfio_pci_dmabuf_map_sgt(struct vfio_pci_dmabuf *d,
