@@ -30,10 +30,16 @@ static DEFINE_SPINLOCK(vfio_pci_dmabufs_lock);
  */
 void vfio_pci_dmabuf_put(struct vfio_pci_dmabuf *d)
 {
-	if (!refcount_dec_and_lock(&d->refs, &vfio_pci_dmabufs_lock))
-		return;
-	list_del(&d->node);
+	bool last;
+
+	/* Who walks the list takes references under the lock. */
+	spin_lock(&vfio_pci_dmabufs_lock);
+	last = refcount_dec_and_test(&d->refs);
+	if (last)
+		list_del(&d->node);
 	spin_unlock(&vfio_pci_dmabufs_lock);
+	if (!last)
+		return;
 
 	dma_resv_fini(&d->resv);
 	mutex_destroy(&d->lock);
