@@ -275,7 +275,8 @@ void vfio_device_end_users(struct vfio_device *device)
 			 * cannot let go. Another thread of his may, and has
 			 * had the time for it.
 			 */
-			stuck = device->revocable && asked > 1 &&
+			stuck = device->revocable &&
+				time_after_eq(jiffies, start + REQUEST_PERIOD) &&
 				vfio_device_holder_waits_for(device);
 			ask = jiffies + REQUEST_PERIOD;
 		}
