@@ -210,7 +210,7 @@ static int vfio_cdev_copy_in(void *to, const void __user *from, size_t size)
 	return head[0] < size || head[1] ? -EINVAL : 0;
 }
 
-static int vfio_cdev_undo_attach(struct vfio_device *device)
+static int vfio_cdev_end_attach(struct vfio_device *device)
 {
 	if (!vfio_device_enter(device))
 		return -ENODEV;
@@ -240,7 +240,7 @@ static long vfio_cdev_attach(struct vfio_device_file *df,
 
 	if (!ret && put_user(attach.pt_id, &arg->pt_id)) {
 		/* Attached to what the user cannot know. */
-		vfio_cdev_undo_attach(df->device);
+		vfio_cdev_end_attach(df->device);
 		ret = -EFAULT;
 	}
 	return ret;
@@ -256,7 +256,7 @@ static long vfio_cdev_detach(struct vfio_device_file *df,
 	if (ret)
 		return ret;
 
-	return vfio_cdev_undo_attach(df->device);
+	return vfio_cdev_end_attach(df->device);
 }
 
 /* What only a bound file knows; -ENOIOCTLCMD for everything else. */

@@ -149,9 +149,9 @@ void vfio_device_step_aside(struct vfio_device *device)
 
 	lockdep_assert_held(&set->lock);
 
-	/* Who waits for the device, or all of them, looks without the lock. */
+	/* Who waits for the device looks without the lock. */
 	WRITE_ONCE(device->aside, true);
-	WRITE_ONCE(set->aside_count, set->aside_count + 1);
+	set->aside_count++;
 	mutex_unlock(&set->lock);
 }
 EXPORT_SYMBOL_GPL(vfio_device_step_aside);
@@ -168,7 +168,7 @@ void vfio_device_step_back(struct vfio_device *device)
 
 	mutex_lock(&set->lock);
 	WRITE_ONCE(device->aside, false);
-	WRITE_ONCE(set->aside_count, set->aside_count - 1);
+	set->aside_count--;
 	wake_up_all(&set->back);
 }
 EXPORT_SYMBOL_GPL(vfio_device_step_back);
