@@ -24,16 +24,18 @@ BOARDS = {
         iommus=["intel", "intel-48", "intel-ats", "amd", "virtio", "none"],
         # On a busy host the boot's check of the timer interrupt gives up too early.
         words=["console=ttyS0", "no_timer_check", "iommu=nopt"]),
-    # There is no firmware, so the kernel has a device tree and no ACPI. Slots of root
-    # ports are pciehp's, and a root port is in one IOMMU group with what is behind it, for
-    # the kernel asks for ACS after it has found the ports. MSIs go through the IOMMU to the
-    # interrupt controller's ITS. An access of a width that a device does not take ends in
-    # an abort, which the kernel does not survive if it was the kernel's.
+    # There is no firmware, so the kernel has a device tree and no ACPI, and slots of root
+    # ports are pciehp's. The kernel asks for ACS only after it has found the ports: without
+    # config_acs a port is in one IOMMU group with what is behind it, goes to the address
+    # space of who uses that, and loses its own MSIs there, for errors and hot plug. MSIs go
+    # through the IOMMU to the interrupt controller's ITS. An access of a width that a device
+    # does not take ends in an abort, which the kernel does not survive if it was its own.
     "arm64": Board(
         qemu="qemu-system-aarch64",
         machine="virt,gic-version=3,its=on",
         iommus=["smmuv3", "none"],
-        words=["console=ttyAMA0", "iommu.passthrough=0"]),
+        words=["console=ttyAMA0", "iommu.passthrough=0",
+               "pci=config_acs=0011101@pci:1b36:000c"]),
 }
 
 
