@@ -222,14 +222,25 @@ void vfio_device_set_gone(struct vfio_device *device)
 }
 EXPORT_SYMBOL_GPL(vfio_device_set_gone);
 
-static bool vfio_device_is_gone(struct vfio_device *device)
+/**
+ * vfio_device_is_gone() - is the hardware not its users' any more, for good?
+ * @device: the device, allocated
+ *
+ * It was revoked, its driver has said so (vfio_device_set_gone()), or it was
+ * unplugged.
+ *
+ * Context: any.
+ * Return: true if it is.
+ */
+bool vfio_device_is_gone(struct vfio_device *device)
 {
-	if (READ_ONCE(device->gone))
+	if (READ_ONCE(device->revoked) || READ_ONCE(device->gone))
 		return true;
 	return dev_is_pci(device->dev) &&
 	       READ_ONCE(to_pci_dev(device->dev)->error_state) ==
 	       pci_channel_io_perm_failure;
 }
+EXPORT_SYMBOL_GPL(vfio_device_is_gone);
 
 /* Has the administrator's patience with who has it open since @start ended? */
 static bool vfio_device_is_due(struct vfio_device *device, unsigned long start)

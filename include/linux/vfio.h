@@ -333,6 +333,7 @@ int vfio_register_group_dev(struct vfio_device *device);
 int vfio_register_emulated_iommu_dev(struct vfio_device *device);
 int vfio_device_set_revocable(struct vfio_device *device);
 void vfio_device_set_gone(struct vfio_device *device);
+bool vfio_device_is_gone(struct vfio_device *device);
 void vfio_unregister_group_dev(struct vfio_device *device);
 
 bool vfio_device_enter(struct vfio_device *device);

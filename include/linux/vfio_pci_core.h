@@ -188,6 +188,12 @@ struct vfio_pci_gate_closer {
  * @touches: bits that say what may have changed it since
  * @sealed: bits of COMMAND that are off until the next open
  * @ioeventfd_worker: see ioeventfd.c; made under @ioeventfds_lock
+ * @absent: VFIO_PCI_ABSENT_*, what mappings show while the memory is not there;
+ *	under @memory_lock
+ * @absent_default: what that is from the next first open on
+ * @absent_shown: @absent_page may be mapped; set under @memory_lock for read
+ * @absent_page: all ones, see absent.c; NULL until a fault needs it
+ * @absent_refill: takes it from the mappings
  */
 struct vfio_pci_core_device {
 	struct vfio_device		vdev;
@@ -269,6 +275,11 @@ struct vfio_pci_core_device {
 	unsigned long			touches;
 	u16				sealed;
 	struct vfio_pci_ioeventfd_worker *ioeventfd_worker;
+	u8				absent;
+	u8				absent_default;
+	bool				absent_shown;
+	struct page			*absent_page;
+	struct delayed_work		absent_refill;
 };
 
 /**

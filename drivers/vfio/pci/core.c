@@ -136,6 +136,7 @@ int vfio_pci_core_init_dev(struct vfio_device *core_vdev)
 	spin_lock_init(&vdev->irqlock);
 	vfio_pci_gate_init(vdev);
 	vfio_pci_clean_init(vdev);
+	vfio_pci_absent_init(vdev);
 	INIT_LIST_HEAD(&vdev->dummy_resources_list);
 	INIT_LIST_HEAD(&vdev->peers);
 	INIT_LIST_HEAD(&vdev->dmabufs);
@@ -160,6 +161,7 @@ void vfio_pci_core_release_dev(struct vfio_device *core_vdev)
 	mutex_destroy(&vdev->ioeventfds_lock);
 	mutex_destroy(&vdev->barmap_lock);
 	mutex_destroy(&vdev->alias_lock);
+	vfio_pci_absent_exit(vdev);
 	vfio_pci_clean_free(vdev);
 	kfree(vdev->pm_save);
 	kfree(vdev->io_buffer);
@@ -198,6 +200,14 @@ static bool vfio_pci_has_bad_ops(struct vfio_device *device)
 		       !log->log_read_and_clear);
 }
 
+/* Of every device of vfio-pci-core, whoever its driver is. */
+static struct attribute *vfio_pci_attrs[] = {
+	&vfio_pci_attr_absent_memory.attr,
+	&vfio_pci_attr_write_combine.attr,
+	NULL
+};
+ATTRIBUTE_GROUPS(vfio_pci);
+
 /**
  * vfio_pci_core_register_device - offer a function to user space
  * @vdev: the device, made with vfio_alloc_device(); the PCI device's driver
@@ -235,7 +245,7 @@ int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev)
 		goto sriov_exit;
 
 	vfio_pci_probe_power(vdev);
-	vdev->vdev.device.groups = vfio_pci_wc_groups;
+	vdev->vdev.device.groups = vfio_pci_groups;
 
 	/* Whatever state it was found in, it starts awake; idle, it sleeps. */
 	vfio_pci_set_power_state(vdev, PCI_D0);
@@ -445,6 +455,8 @@ int vfio_pci_core_ioctl_feature(struct vfio_device *device, u32 flags,
 		return vfio_pci_feature_dma_buf(vdev, flags, arg, argsz);
 	case VFIO_DEVICE_FEATURE_PCI_ALIAS:
 		return vfio_pci_feature_alias(vdev, flags, arg, argsz);
+	case VFIO_DEVICE_FEATURE_PCI_ABSENT:
+		return vfio_pci_feature_absent(vdev, flags, arg, argsz);
 	default:
 		return -ENOTTY;
 	}

@@ -219,6 +219,7 @@ void vfio_pci_core_finish_enable(struct vfio_pci_core_device *vdev)
 {
 	vfio_pci_mmap_probe(vdev);
 	vfio_pci_wc_probe(vdev);
+	vfio_pci_absent_open(vdev);
 	vfio_pci_vf_token_use(vdev);
 	vfio_pci_eeh_open(vdev);
 
@@ -299,6 +300,7 @@ void vfio_pci_core_disable(struct vfio_pci_core_device *vdev)
 	pci_clear_master(pdev);
 	vfio_pci_irqs_release(vdev);
 	vfio_pci_ioeventfds_release(vdev);
+	vfio_pci_absent_close(vdev);
 	vfio_pci_aliases_release(vdev);
 	vfio_pci_regions_release(vdev);
 	vfio_pci_config_free(vdev);

@@ -230,8 +230,10 @@ void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 	if (READ_ONCE(vdev->pdev->error_state) != pci_channel_io_normal)
 		WRITE_ONCE(vdev->gate_open, false);
 
-	if (vfio_pci_gate_admits_maps(vdev))
+	if (vfio_pci_gate_admits_maps(vdev)) {
+		vfio_pci_absent_end(vdev);
 		vfio_pci_peers_map(vdev);
+	}
 	if (vdev->gate_closed_at)
 		vfio_pci_gate_account(vdev);
 	up_write(&vdev->memory_lock);

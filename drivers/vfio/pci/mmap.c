@@ -280,6 +280,9 @@ static vm_fault_t vfio_pci_huge_fault(struct vm_fault *vmf, unsigned int order)
 		ret = IS_ALIGNED(pfn, 1UL << order) ?
 		      vfio_pci_insert(vmf, pfn, order, &pages) :
 		      VM_FAULT_FALLBACK;
+	} else if (vfio_pci_absent_is_mapped(vdev)) {
+		ret = order ? VM_FAULT_FALLBACK :
+			      vfio_pci_absent_fault(vdev, vmf);
 	}
 	up_read(&vdev->memory_lock);
 

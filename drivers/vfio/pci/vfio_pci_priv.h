@@ -10,6 +10,12 @@
 
 struct seq_file;
 
+static inline struct vfio_pci_core_device *
+vfio_pci_of_class_device(struct device *dev)
+{
+	return container_of(dev, struct vfio_pci_core_device, vdev.device);
+}
+
 /*
  * gate.c: is device memory there? Read the head of that file first.
  *
@@ -129,7 +135,7 @@ struct vfio_pci_alias {
 	u64		end;
 };
 
-extern const struct attribute_group *vfio_pci_wc_groups[];
+extern struct device_attribute vfio_pci_attr_write_combine;
 void vfio_pci_wc_probe(struct vfio_pci_core_device *vdev);
 const struct vfio_pci_alias *
 vfio_pci_find_alias(struct vfio_pci_core_device *vdev, unsigned long index);
@@ -141,6 +147,20 @@ void vfio_pci_aliases_release(struct vfio_pci_core_device *vdev);
 int vfio_pci_feature_alias(struct vfio_pci_core_device *vdev, u32 flags,
 			   struct vfio_device_feature_pci_alias __user *arg,
 			   size_t argsz);
+
+/* absent.c: what mappings show of memory that is not there */
+extern struct device_attribute vfio_pci_attr_absent_memory;
+void vfio_pci_absent_init(struct vfio_pci_core_device *vdev);
+void vfio_pci_absent_exit(struct vfio_pci_core_device *vdev);
+void vfio_pci_absent_open(struct vfio_pci_core_device *vdev);
+void vfio_pci_absent_close(struct vfio_pci_core_device *vdev);
+bool vfio_pci_absent_is_mapped(struct vfio_pci_core_device *vdev);
+vm_fault_t vfio_pci_absent_fault(struct vfio_pci_core_device *vdev,
+				 struct vm_fault *vmf);
+void vfio_pci_absent_end(struct vfio_pci_core_device *vdev);
+int vfio_pci_feature_absent(struct vfio_pci_core_device *vdev, u32 flags,
+			    struct vfio_device_feature_pci_absent __user *arg,
+			    size_t argsz);
 
 /* peer.c */
 extern struct vfio_peer_host vfio_pci_peer_host;

@@ -205,14 +205,6 @@ void vfio_pci_wc_probe(struct vfio_pci_core_device *vdev)
 	}
 }
 
-static struct vfio_pci_core_device *vfio_pci_of_class_device(struct device *dev)
-{
-	struct vfio_device *core_vdev =
-		container_of(dev, struct vfio_device, device);
-
-	return container_of(core_vdev, struct vfio_pci_core_device, vdev);
-}
-
 static ssize_t write_combine_show(struct device *dev,
 				  struct device_attribute *attr, char *buf)
 {
@@ -244,22 +236,8 @@ static ssize_t write_combine_store(struct device *dev,
 	WRITE_ONCE(vdev->write_combine, on);
 	return count;
 }
-static DEVICE_ATTR_RW(write_combine);
-
-static struct attribute *vfio_pci_wc_attrs[] = {
-	&dev_attr_write_combine.attr,
-	NULL
-};
-
-static const struct attribute_group vfio_pci_wc_group = {
-	.attrs = vfio_pci_wc_attrs,
-};
-
-/* Of every device of vfio-pci-core, whoever its driver is. */
-const struct attribute_group *vfio_pci_wc_groups[] = {
-	&vfio_pci_wc_group,
-	NULL
-};
+struct device_attribute vfio_pci_attr_write_combine =
+	__ATTR_RW(write_combine);
 
 /* ---- The user's way ---- */
 

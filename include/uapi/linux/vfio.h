@@ -923,6 +923,41 @@ struct vfio_device_feature_pci_alias {
  */
 #define VFIO_DEVICE_FEATURE_PCI_ALIAS		0xf001
 
+/**
+ * struct vfio_device_feature_pci_absent - what is shown of memory that is not there
+ * @mappings: what mappings of BARs show: VFIO_PCI_ABSENT_*
+ * @reserved: 0
+ */
+struct vfio_device_feature_pci_absent {
+	__u32	mappings;
+	__u32	reserved;
+};
+
+/* Touching a mapping raises the signal. */
+#define VFIO_PCI_ABSENT_SIGBUS			0
+/* A mapping reads as all ones, and writes go nowhere, as on a bus. */
+#define VFIO_PCI_ABSENT_ONES			1
+
+/**
+ * VFIO_DEVICE_FEATURE_PCI_ABSENT - choose what mappings show while memory is off
+ *
+ * GET and SET. Memory is not there while the command register has it switched off,
+ * in D3hot and in low power, and during resets. For virtual machine monitors: a guest
+ * that touches a BAR which another of its CPUs has just switched off goes on. The
+ * choice belongs to the device, for all its files, until the last close. It starts
+ * with absent_memory, see Documentation/ABI/testing/sysfs-class-vfio-dev.
+ *
+ * What is written may be read back for a moment (some 20 ms). When the memory is
+ * back, mappings show it. A device that is gone for good reads as ones whatever was
+ * chosen. pread() and pwrite() fail with EIO as long as the memory is not there.
+ *
+ * Not one of Linux's features: their numbers are counted from 0.
+ *
+ * Errors: EINVAL for bad flags, @mappings or @reserved; EOPNOTSUPP for a device
+ * whose driver shows its regions otherwise than they are; EFAULT.
+ */
+#define VFIO_DEVICE_FEATURE_PCI_ABSENT		0xf002
+
 /*
  * ======== Other kinds of devices ========
  */

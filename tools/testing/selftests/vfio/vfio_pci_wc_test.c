@@ -711,7 +711,7 @@ FIXTURE_SETUP(msix)
 		SKIP(_exit(KSFT_SKIP), "no test_pci_overlay");
 	ASSERT_EQ(0, vfio_dev_open(&self->d, self->bdf, VFIO_TYPE1v2_IOMMU));
 	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
-	ASSERT_EQ(0, vfio_wc_knob(self->bdf, self->knob, sizeof(self->knob)));
+	ASSERT_EQ(0, vfio_dev_attr(self->bdf, "write_combine", self->knob, sizeof(self->knob)));
 }
 
 FIXTURE_TEARDOWN(msix)
@@ -770,7 +770,7 @@ FIXTURE_SETUP(attribute)
 	VFIO_PCI_BIND_OR_SKIP(variant->id, bdf);
 	if (vfio_memtype_load())
 		SKIP(_exit(KSFT_SKIP), "no test_vfio_memtype");
-	ASSERT_EQ(0, vfio_wc_knob(bdf, self->knob, sizeof(self->knob)));
+	ASSERT_EQ(0, vfio_dev_attr(bdf, "write_combine", self->knob, sizeof(self->knob)));
 	vfio_dev_init(&self->d);
 }
 
@@ -891,7 +891,7 @@ TEST(parameter)
 		SKIP(return, "vfio-pci is in use");
 	ASSERT_EQ(0, vfio_run(load));
 	ASSERT_EQ(0, vfio_pci_bind_group(bdf));
-	ASSERT_EQ(0, vfio_wc_knob(bdf, knob, sizeof(knob)));
+	ASSERT_EQ(0, vfio_dev_attr(bdf, "write_combine", knob, sizeof(knob)));
 	EXPECT_TRUE(knob_is(knob, "1"));
 	ASSERT_EQ(0, look_at(&d, VFIO_IVSHMEM, BAR, &map));
 	EXPECT_TRUE(IS_COMBINED(map));
@@ -901,7 +901,7 @@ TEST(parameter)
 	EXPECT_EQ(0, vfio_module_remove("vfio_pci"));
 	EXPECT_EQ(0, vfio_modprobe("vfio-pci"));
 	ASSERT_EQ(0, vfio_pci_bind_group(bdf));
-	ASSERT_EQ(0, vfio_wc_knob(bdf, knob, sizeof(knob)));
+	ASSERT_EQ(0, vfio_dev_attr(bdf, "write_combine", knob, sizeof(knob)));
 	EXPECT_TRUE(knob_is(knob, "0"));
 }
 

@@ -93,3 +93,19 @@ int vfio_try_touch(const void *p, size_t len, size_t step)
 {
 	return TRY_ACCESS(touch(p, len, step));
 }
+
+/* Does it within the time? What was written there is read for a moment. */
+int vfio_reads_ones(const void *p, int timeout_ms)
+{
+	uint64_t end = vfio_now_ms() + timeout_ms;
+	uint32_t value;
+	int ret;
+
+	do {
+		ret = vfio_try_load32(p, &value);
+		if (ret || value == ~0u)
+			return ret;
+		usleep(1000);
+	} while (vfio_now_ms() < end);
+	return -ETIMEDOUT;
+}

@@ -36,24 +36,6 @@ int vfio_alias(const struct vfio_dev *d, uint32_t bar, uint64_t offset,
 	return ret ? ret : (int)get.alias.index;
 }
 
-/* The file of a device's attribute "write_combine". */
-int vfio_wc_knob(const char *bdf, char *path, size_t len)
-{
-	char dir[128], command[160];
-	FILE *f;
-
-	snprintf(dir, sizeof(dir), "/sys/bus/pci/devices/%s/vfio-dev", bdf);
-	snprintf(command, sizeof(command), "echo %s/vfio*/write_combine", dir);
-	f = popen(command, "r");
-	if (!f)
-		return -errno;
-	if (!fgets(path, len, f))
-		*path = 0;
-	pclose(f);
-	path[strcspn(path, "\n")] = 0;
-	return access(path, F_OK) ? -ENOENT : 0;
-}
-
 /* -ENOENT where there is nothing that could say how a page is mapped. */
 int vfio_memtype_load(void)
 {

@@ -71,6 +71,25 @@ int vfio_pci_attr_write(const char *bdf, const char *attr, const char *value)
 	return vfio_sysfs_write(path, value);
 }
 
+/* The path of an attribute of the device as VFIO has it. */
+int vfio_dev_attr(const char *bdf, const char *attr, char *path, size_t len)
+{
+	char dir[128], command[192];
+	FILE *f;
+
+	snprintf(dir, sizeof(dir), "/sys/bus/pci/devices/%s/vfio-dev", bdf);
+	snprintf(command, sizeof(command), "echo %s/vfio*/%s", dir,
+		 attr);
+	f = popen(command, "r");
+	if (!f)
+		return -errno;
+	if (!fgets(path, len, f))
+		*path = 0;
+	pclose(f);
+	path[strcspn(path, "\n")] = 0;
+	return access(path, F_OK) ? -ENOENT : 0;
+}
+
 /* Configuration space as the host has it. */
 int vfio_pci_config_open(const char *bdf)
 {

@@ -80,6 +80,7 @@ int vfio_sysfs_write(const char *path, const char *value);
 int vfio_pci_attr_read(const char *bdf, const char *attr, char *buf,
 		       size_t len);
 int vfio_pci_attr_write(const char *bdf, const char *attr, const char *value);
+int vfio_dev_attr(const char *bdf, const char *attr, char *path, size_t len);
 int vfio_pci_config_open(const char *bdf);
 void *vfio_pci_resource_map(const char *bdf, int bar);
 uint64_t vfio_pci_resource_size(const char *bdf, int bar);
@@ -206,6 +207,7 @@ int vfio_try_store8(void *p, uint8_t value);
 int vfio_try_store32(void *p, uint32_t value);
 int vfio_try_store64(void *p, uint64_t value);
 int vfio_try_touch(const void *p, size_t len, size_t step);
+int vfio_reads_ones(const void *p, int timeout_ms);
 
 /*
  * Registers in a mapping. Each call is one access of exactly that width: the
@@ -230,7 +232,6 @@ static inline void vfio_mmio_write64(void *p, uint64_t value)
 
 int vfio_alias(const struct vfio_dev *d, uint32_t bar, uint64_t offset,
 	       uint64_t size);
-int vfio_wc_knob(const char *bdf, char *path, size_t len);
 int vfio_memtype_load(void);
 const char *vfio_memtype(const void *p, uint64_t *phys);
 uint64_t vfio_pci_bar_phys(const char *bdf, int bar);
