@@ -231,7 +231,7 @@ static void op_reset(struct racer *r)
 
 	if (!r->race->resets)
 		return;
-	switch (pick(r, 3)) {
+	switch (pick(r, 4)) {
 	case 0:
 		vfio_reset(d);
 		break;
@@ -240,6 +240,9 @@ static void op_reset(struct racer *r)
 		break;
 	case 2:
 		vfio_dev_hot_reset(d);
+		break;
+	case 3:
+		vfio_pci_attr_write(d->bdf, "reset", "1");
 		break;
 	}
 }
