@@ -89,7 +89,7 @@ struct vfio_pci_region {
 	u32				flags;
 };
 
-#define VFIO_PCI_GATE_CLOSERS	11
+#define VFIO_PCI_GATE_CLOSERS	12
 
 /**
  * struct vfio_pci_gate_closer - what one cause of closing the gate took so far
@@ -167,6 +167,10 @@ struct vfio_pci_gate_closer {
  * @gate_closed_at: when, or 0 where nobody wants to know; as @gate_open
  * @gate_closers: by enum vfio_pci_gate_cause; as @gate_open
  * @gate_resume: opens the gate after an error of the platform
+ * @errors: how often the platform froze it; under the PCI device's lock
+ * @errors_over: so many of these are over; changed atomically
+ * @errors_reset: how many there were when a reset of ours began
+ * @resetter: who is at that
  * @peers: struct vfio_peer: BARs mapped for other devices' DMA
  * @dmabufs: parts of BARs that were exported, see dmabuf.c
  * @dmabuf_stops: while it is not 0 importers map nothing of these
@@ -255,6 +259,10 @@ struct vfio_pci_core_device {
 	ktime_t				gate_closed_at;
 	struct vfio_pci_gate_closer	gate_closers[VFIO_PCI_GATE_CLOSERS];
 	struct work_struct		gate_resume;
+	unsigned int			errors;
+	unsigned int			errors_over;
+	unsigned int			errors_reset;
+	struct task_struct		*resetter;
 	struct list_head		peers;
 	struct list_head		dmabufs;
 	unsigned int			dmabuf_stops;

@@ -264,7 +264,9 @@ int vfio_pci_clean_reset(struct vfio_pci_core_device *vdev, bool initial)
 	/* A bit set from here on stays. */
 	WRITE_ONCE(vdev->touches, BIT(VFIO_PCI_TOUCH_USER));
 
+	vfio_pci_gate_reset_begin(vdev);
 	ret = __pci_reset_function_locked(pdev);
+	vfio_pci_gate_reset_end(vdev, ret);
 	trace_vfio_pci_reset(pdev, VFIO_PCI_GATE_DISABLE, ret);
 
 	clean = !ret && initial && vfio_pci_clean_wanted(vdev);

@@ -68,9 +68,70 @@ int vfio_pci_config_hw_read(struct pci_dev *pdev, unsigned int pos,
 	}
 }
 
-static int config_hw_write(struct pci_dev *pdev, unsigned int pos,
-			   unsigned int width, u32 val)
+/* For who has configuration space locked. */
+static int config_locked_read(struct pci_dev *pdev, unsigned int pos,
+			      unsigned int width, u32 *val)
 {
+	u16 word;
+	u8 byte;
+	int ret;
+
+	switch (width) {
+	case 4:
+		ret = pci_bus_read_config_dword(pdev->bus, pdev->devfn, pos,
+						val);
+		break;
+	case 2:
+		ret = pci_bus_read_config_word(pdev->bus, pdev->devfn, pos,
+					       &word);
+		*val = word;
+		break;
+	default:
+		ret = pci_bus_read_config_byte(pdev->bus, pdev->devfn, pos,
+					       &byte);
+		*val = byte;
+	}
+	return pcibios_err_to_errno(ret);
+}
+
+static int config_locked_write(struct pci_dev *pdev, unsigned int pos,
+			       unsigned int width, u32 val)
+{
+	int ret;
+
+	switch (width) {
+	case 4:
+		ret = pci_bus_write_config_dword(pdev->bus, pdev->devfn, pos,
+						 val);
+		break;
+	case 2:
+		ret = pci_bus_write_config_word(pdev->bus, pdev->devfn, pos,
+						val);
+		break;
+	default:
+		ret = pci_bus_write_config_byte(pdev->bus, pdev->devfn, pos,
+						val);
+	}
+	return pcibios_err_to_errno(ret);
+}
+
+static int config_acc_read(const struct vfio_pci_config_access *acc,
+			   unsigned int pos, unsigned int width, u32 *val)
+{
+	struct pci_dev *pdev = acc->vdev->pdev;
+
+	return acc->locked ? config_locked_read(pdev, pos, width, val) :
+			     vfio_pci_config_hw_read(pdev, pos, width, val);
+}
+
+static int config_acc_write(const struct vfio_pci_config_access *acc,
+			    unsigned int pos, unsigned int width, u32 val)
+{
+	struct pci_dev *pdev = acc->vdev->pdev;
+
+	if (acc->locked)
+		return config_locked_write(pdev, pos, width, val);
+
 	switch (width) {
 	case 4:
 		return pci_user_write_config_dword(pdev, pos, val);
@@ -90,7 +151,6 @@ static u32 config_width_mask(unsigned int width)
 /* Change some bits of a hardware register and as little else as can be. */
 static int config_hw_update(const struct vfio_pci_config_access *acc, u32 mask)
 {
-	struct pci_dev *pdev = acc->vdev->pdev;
 	unsigned int width = acc->width, pos = acc->pos;
 	u32 val = acc->val, old = acc->old;
 	int ret;
@@ -114,12 +174,12 @@ static int config_hw_update(const struct vfio_pci_config_access *acc, u32 mask)
 
 	if (mask != config_width_mask(width)) {
 		ret = acc->known ? 0 :
-		      vfio_pci_config_hw_read(pdev, pos, width, &old);
+		      config_acc_read(acc, pos, width, &old);
 		if (ret)
 			return ret;
 		val = (old & ~mask) | (val & mask);
 	}
-	return config_hw_write(pdev, pos, width, val);
+	return config_acc_write(acc, pos, width, val);
 }
 
 static u32 config_vconfig_get(struct vfio_pci_core_device *vdev,
@@ -284,6 +344,7 @@ static int config_write_piece(struct vfio_pci_config_access *acc, size_t count,
 	acc->width = config_piece_width(acc->vdev->pci_config_map, count,
 					acc->pos);
 	layout = config_resolve(acc);
+	acc->locked = false;
 	acc->known = false;
 	acc->val = le32_to_cpu(le) & config_width_mask(acc->width);
 	ret = layout->write ? layout->write(acc) : vfio_pci_config_store(acc);

@@ -91,9 +91,9 @@ static bool bars_are_lost(struct vfio_pci_core_device *vdev)
 	for (i = 0; i < PCI_STD_NUM_BARS; i++) {
 		if (!vdev->rbar[i])
 			continue;
-		if (pci_user_read_config_dword(vdev->pdev,
-					       PCI_BASE_ADDRESS_0 + 4 * i,
-					       &bar) || bar != vdev->rbar[i])
+		pci_read_config_dword(vdev->pdev, PCI_BASE_ADDRESS_0 + 4 * i,
+				      &bar);
+		if (bar != vdev->rbar[i])
 			return true;
 	}
 	return false;
@@ -111,14 +111,14 @@ static void bars_restore(struct vfio_pci_core_device *vdev)
 
 	pci_info_ratelimited(pdev, "reset behind our back, restoring BARs\n");
 	for (i = 0; i < PCI_STD_NUM_BARS; i++)
-		pci_user_write_config_dword(pdev, PCI_BASE_ADDRESS_0 + 4 * i,
-					    vdev->rbar[i]);
-	pci_user_write_config_dword(pdev, PCI_ROM_ADDRESS, vdev->rbar[i]);
+		pci_write_config_dword(pdev, PCI_BASE_ADDRESS_0 + 4 * i,
+				       vdev->rbar[i]);
+	pci_write_config_dword(pdev, PCI_ROM_ADDRESS, vdev->rbar[i]);
 
 	if (vdev->nointx) {
-		pci_user_read_config_word(pdev, PCI_COMMAND, &cmd);
-		pci_user_write_config_word(pdev, PCI_COMMAND,
-					   cmd | PCI_COMMAND_INTX_DISABLE);
+		pci_read_config_word(pdev, PCI_COMMAND, &cmd);
+		pci_write_config_word(pdev, PCI_COMMAND,
+				      cmd | PCI_COMMAND_INTX_DISABLE);
 	}
 }
 
@@ -133,7 +133,7 @@ static bool was_reset(struct vfio_pci_core_device *vdev, u16 phys, u16 want)
 	       bars_are_lost(vdev);
 }
 
-/* The register was read, and igate is held: nobody else changes it. */
+/* The register was read, and configuration space is locked. */
 static void command_is(struct vfio_pci_config_access *acc, u16 phys)
 {
 	acc->known = acc->pos == PCI_COMMAND && acc->width <= 2;
@@ -149,8 +149,8 @@ static bool memory_stays(struct vfio_pci_config_access *acc)
 
 	if ((cmd ^ want) & PCI_COMMAND_MEMORY)
 		return false;
-	if (pci_user_read_config_word(vdev->pdev, PCI_COMMAND, &phys) ||
-	    was_reset(vdev, phys, want))
+	pci_read_config_word(vdev->pdev, PCI_COMMAND, &phys);
+	if (was_reset(vdev, phys, want))
 		return false;
 	command_is(acc, phys);
 	return vdev->pdev->no_command_memory ||
@@ -176,39 +176,86 @@ static int command_store(struct vfio_pci_config_access *acc)
 	return 0;
 }
 
-/*
- * The lower byte of COMMAND is written. Bus mastering and its like are changed
- * often and must not cost every mapping, so the gate is closed only where
- * memory comes or goes. Held for read, memory_lock keeps that true until the
- * register is written.
- */
-static int write_command_decode(struct vfio_pci_config_access *acc)
+/* Memory comes or goes: the gate is closed, memory_lock held for write. */
+static int command_change(struct vfio_pci_config_access *acc)
 {
 	struct vfio_pci_core_device *vdev = acc->vdev;
 	u16 phys;
-	int ret;
+
+	acc->known = false;
+	pci_read_config_word(vdev->pdev, PCI_COMMAND, &phys);
+	if (was_reset(vdev, phys, acc->val))
+		bars_restore(vdev);
+	else
+		command_is(acc, phys);
+	return command_store(acc);
+}
+
+/*
+ * Who resets the function has configuration space locked and may be waiting for
+ * memory_lock, so the former is only tried under the latter.
+ */
+static bool command_trylock(struct vfio_pci_config_access *acc)
+{
+	acc->locked = pci_cfg_access_trylock(acc->vdev->pdev);
+	return acc->locked;
+}
+
+static void command_unlock(struct vfio_pci_config_access *acc)
+{
+	acc->locked = false;
+	pci_cfg_access_unlock(acc->vdev->pdev);
+}
+
+/*
+ * Bus mastering and its like are changed often and must not cost every mapping, so
+ * the gate is closed only where memory comes or goes. Held for read, memory_lock
+ * keeps that true until the register is written. Returns -EAGAIN, with nothing
+ * done, where somebody has configuration space locked.
+ */
+static int try_command_decode(struct vfio_pci_config_access *acc)
+{
+	struct vfio_pci_core_device *vdev = acc->vdev;
+	int ret = -EAGAIN;
+	bool stays;
 
 	down_read(&vdev->memory_lock);
-	if (memory_stays(acc)) {
-		ret = command_store(acc);
+	if (!command_trylock(acc)) {
 		up_read(&vdev->memory_lock);
 		return ret;
 	}
+	stays = memory_stays(acc);
+	if (stays)
+		ret = command_store(acc);
+	command_unlock(acc);
 	up_read(&vdev->memory_lock);
+	if (stays)
+		return ret;
 
 	ret = vfio_pci_gate_close_killable(vdev, VFIO_PCI_GATE_COMMAND);
 	if (ret)
 		return ret;
-	ret = pci_user_read_config_word(vdev->pdev, PCI_COMMAND, &phys);
-	if (!ret) {
-		if (was_reset(vdev, phys, acc->val))
-			bars_restore(vdev);
-		else
-			command_is(acc, phys);
-		ret = command_store(acc);
+	ret = -EAGAIN;
+	if (command_trylock(acc)) {
+		ret = command_change(acc);
+		command_unlock(acc);
 	}
 	vfio_pci_gate_open(vdev);
 	return ret;
+}
+
+/* The lower byte of COMMAND is written. */
+static int write_command_decode(struct vfio_pci_config_access *acc)
+{
+	int ret;
+
+	for (;;) {
+		ret = try_command_decode(acc);
+		if (ret != -EAGAIN)
+			return ret;
+		pci_cfg_access_lock(acc->vdev->pdev);
+		pci_cfg_access_unlock(acc->vdev->pdev);
+	}
 }
 
 /* igate: one writer at a time, the virtual register and INTx as one. */

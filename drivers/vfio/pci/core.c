@@ -646,12 +646,21 @@ static void vfio_pci_aer_resume(struct pci_dev *pdev)
 /* Somebody else's reset, of the function or of the bus it is on. */
 static void vfio_pci_reset_prepare(struct pci_dev *pdev)
 {
-	vfio_pci_clean_touch(pci_get_drvdata(pdev), VFIO_PCI_TOUCH_RESET);
+	struct vfio_pci_core_device *vdev = pci_get_drvdata(pdev);
+
+	vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_RESET);
+	vfio_pci_gate_reset_prepare(vdev);
+}
+
+static void vfio_pci_reset_done(struct pci_dev *pdev)
+{
+	vfio_pci_gate_reset_done(pci_get_drvdata(pdev));
 }
 
 const struct pci_error_handlers vfio_pci_core_err_handlers = {
 	.error_detected = vfio_pci_core_aer_err_detected,
 	.reset_prepare = vfio_pci_reset_prepare,
+	.reset_done = vfio_pci_reset_done,
 	.resume = vfio_pci_aer_resume,
 };
 EXPORT_SYMBOL_GPL(vfio_pci_core_err_handlers);

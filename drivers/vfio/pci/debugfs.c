@@ -31,6 +31,7 @@ static const struct {
 	{ VFIO_PCI_HOLD_NOT_OPEN, "not_open" },
 	{ VFIO_PCI_HOLD_ASLEEP, "asleep" },
 	{ VFIO_PCI_HOLD_SUSPEND, "suspend" },
+	{ VFIO_PCI_HOLD_RESET, "reset" },
 	{ VFIO_PCI_REASON_POWER, "power" },
 	{ VFIO_PCI_REASON_ERROR, "error" },
 	{ VFIO_PCI_REASON_DECODE, "decode" },

@@ -40,7 +40,8 @@
  *     hot reset has a lock of the set and is refused (-EBUSY) after ten seconds;
  *   - the last close: ten seconds. It cannot be refused;
  *   - system sleep, and the last close of a device that is being removed: two,
- *     since the importer may let go only in its own suspension or removal;
+ *     since the importer may let go only in its own suspension or removal; the
+ *     same where somebody else resets the device, who has its locks;
  *   - error recovery, and whoever finds the device frozen or gone: not at all.
  *
  * When the time is over the memory goes without the importer: its translation

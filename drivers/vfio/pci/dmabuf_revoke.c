@@ -407,13 +407,12 @@ static void vfio_pci_dmabuf_take(struct vfio_pci_dmabuf *d)
 static unsigned long vfio_pci_dmabufs_patience(struct vfio_pci_core_device *vdev,
 					       enum vfio_pci_gate_cause cause)
 {
-	struct pci_dev *pdev = vdev->pdev;
-
 	/* It is gone, or frozen: nobody reaches it. */
-	if (pdev->error_state != pci_channel_io_normal ||
-	    !pci_device_is_present(pdev))
+	if (vfio_pci_gate_has_error(vdev) || !pci_device_is_present(vdev->pdev))
 		return 0;
-	if (cause == VFIO_PCI_GATE_SUSPEND || READ_ONCE(vdev->dmabufs_hurry))
+	if (cause == VFIO_PCI_GATE_SUSPEND ||
+	    cause == VFIO_PCI_GATE_OTHER_RESET ||
+	    READ_ONCE(vdev->dmabufs_hurry))
 		return 2 * HZ;
 	return 10 * HZ;
 }

@@ -133,7 +133,9 @@ static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 		goto put_power;
 
 	if (!clean) {
+		vfio_pci_gate_reset_begin(vdev);
 		ret = pci_try_reset_function(pdev);
+		vfio_pci_gate_reset_end(vdev, ret);
 		trace_vfio_pci_reset(pdev, VFIO_PCI_GATE_ENABLE, ret);
 		if (ret == -EAGAIN)
 			goto disable;

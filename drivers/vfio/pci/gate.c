@@ -38,6 +38,19 @@
  * gate stays closed whatever the hardware says. The bits are changed between
  * close and open.
  *
+ * Errors. The platform says that it froze the device, and does not say when it
+ * has given up: where a sibling without a driver keeps it from recovering, the
+ * PCI core's error_state stays what it is for good. So errors are counted here,
+ * and what ends one is that the platform resumes the device, or a reset of ours
+ * that began after it and succeeded.
+ *
+ * Resets by others (sysfs, another driver's hot reset of the bus) pass through
+ * the driver's reset_prepare() and reset_done(). In between there is a hold, and not
+ * the lock: the PCI core takes pci_bus_sem meanwhile. Who resets a function has
+ * its configuration space locked (pci_cfg_access_lock()), then calls us and
+ * waits for memory_lock, so nobody waits for the former with the latter held:
+ * who needs both takes memory_lock and tries the other (config_write.c).
+ *
  * Locks: dev_set->lock, then mmap_lock, barmap_lock (barmap.c), memory_lock,
  * then what the zap and the peers' callbacks take. memory_lock is
  * never held around a copy to or from user memory: the page may be a BAR of this
@@ -51,6 +64,7 @@
 #include <linux/ktime.h>
 #include <linux/pci.h>
 #include <linux/rwsem.h>
+#include <linux/wait_bit.h>
 #include <linux/workqueue.h>
 
 #define CREATE_TRACE_POINTS
@@ -73,6 +87,31 @@ static bool vfio_pci_decodes_memory(struct pci_dev *pdev)
 }
 
 /**
+ * vfio_pci_gate_has_error - is there an error that is not over?
+ * @vdev: the device
+ *
+ * Context: any. The answer is good with memory_lock held for write and the gate
+ * closed, but for an error that comes now.
+ * Return: true for a device that the platform froze, or that is gone.
+ */
+bool vfio_pci_gate_has_error(struct vfio_pci_core_device *vdev)
+{
+	return READ_ONCE(vdev->errors) != READ_ONCE(vdev->errors_over) ||
+	       pci_dev_is_disconnected(vdev->pdev);
+}
+
+/* The first @nr errors are over; who says so of more may have been quicker. */
+static void vfio_pci_gate_errors_end(struct vfio_pci_core_device *vdev,
+				     unsigned int nr)
+{
+	unsigned int over = READ_ONCE(vdev->errors_over);
+
+	while ((int)(nr - over) > 0 &&
+	       !try_cmpxchg(&vdev->errors_over, &over, nr))
+		;
+}
+
+/**
  * vfio_pci_gate_reasons - why is the memory not there?
  * @vdev: the device
  *
@@ -88,7 +127,7 @@ unsigned int vfio_pci_gate_reasons(struct vfio_pci_core_device *vdev)
 
 	if (pdev->current_state != PCI_D0)
 		reasons |= VFIO_PCI_REASON_POWER;
-	if (pdev->error_state != pci_channel_io_normal)
+	if (vfio_pci_gate_has_error(vdev))
 		reasons |= VFIO_PCI_REASON_ERROR;
 	if (!reasons && !vfio_pci_decodes_memory(pdev))
 		reasons |= VFIO_PCI_REASON_DECODE;
@@ -227,7 +266,7 @@ void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 	WRITE_ONCE(vdev->gate_open, !vfio_pci_gate_reasons(vdev));
 	/* Pairs with the one in vfio_pci_gate_error(). */
 	smp_mb();
-	if (READ_ONCE(vdev->pdev->error_state) != pci_channel_io_normal)
+	if (vfio_pci_gate_has_error(vdev))
 		WRITE_ONCE(vdev->gate_open, false);
 
 	if (vfio_pci_gate_admits_maps(vdev)) {
@@ -256,16 +295,17 @@ void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
 
 /**
  * vfio_pci_gate_error - the platform froze the device after an error
- * @vdev: the device, whose error_state says so already
+ * @vdev: the device
  *
  * The caller holds pci_bus_sem, which a bus reset takes with the gate closed, so
  * there is no waiting for who closed it. Nor is there a need to: it opens only
- * after another look at error_state. Readers hold the lock for moments.
+ * after another look at the errors. Readers hold the lock for moments.
  *
- * Context: may sleep.
+ * Context: may sleep; the PCI device's lock is held.
  */
 void vfio_pci_gate_error(struct vfio_pci_core_device *vdev)
 {
+	WRITE_ONCE(vdev->errors, vdev->errors + 1);
 	while (!vfio_pci_gate_try_close(vdev, VFIO_PCI_GATE_AER)) {
 		/* Either we see it closed, or who opens it sees the error. */
 		smp_mb();
@@ -286,13 +326,84 @@ static void vfio_pci_gate_resume_work(struct work_struct *work)
  * vfio_pci_gate_resume - the platform has dealt with the error
  * @vdev: the device
  *
- * Soon, and not now: the caller holds pci_bus_sem, see vfio_pci_gate_error().
+ * The gate opens soon, and not now: the caller holds pci_bus_sem, see
+ * vfio_pci_gate_error().
  *
- * Context: any; vfio_pci_gate_exit() ends it.
+ * Context: the PCI device's lock is held; vfio_pci_gate_exit() ends it.
  */
 void vfio_pci_gate_resume(struct vfio_pci_core_device *vdev)
 {
+	vfio_pci_gate_errors_end(vdev, vdev->errors);
 	schedule_work(&vdev->gate_resume);
+}
+
+/**
+ * vfio_pci_gate_reset_begin - a reset of ours is next
+ * @vdev: the device
+ *
+ * Context: the gate is closed, memory_lock held for write, or nobody has the
+ * device open.
+ */
+void vfio_pci_gate_reset_begin(struct vfio_pci_core_device *vdev)
+{
+	vdev->errors_reset = READ_ONCE(vdev->errors);
+	WRITE_ONCE(vdev->resetter, current);
+}
+
+/**
+ * vfio_pci_gate_reset_end - the reset is over
+ * @vdev: the device
+ * @ret: 0 if the device was reset
+ *
+ * Context: as vfio_pci_gate_reset_begin().
+ */
+void vfio_pci_gate_reset_end(struct vfio_pci_core_device *vdev, int ret)
+{
+	WRITE_ONCE(vdev->resetter, NULL);
+	if (!ret)
+		vfio_pci_gate_errors_end(vdev, vdev->errors_reset);
+}
+
+static void vfio_pci_gate_hold_reset(struct vfio_pci_core_device *vdev,
+				     bool hold)
+{
+	/* Ours: the gate is closed, and the lock held. */
+	if (READ_ONCE(vdev->resetter) == current)
+		return;
+
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_OTHER_RESET);
+	if (hold)
+		vdev->gate_holds |= VFIO_PCI_HOLD_RESET;
+	else
+		vdev->gate_holds &= ~VFIO_PCI_HOLD_RESET;
+	vfio_pci_gate_open(vdev);
+	if (!hold)
+		wake_up_var(&vdev->gate_holds);
+}
+
+/**
+ * vfio_pci_gate_reset_prepare - somebody is about to reset the device
+ * @vdev: the device
+ *
+ * Context: may sleep, for two seconds where importers of dma-bufs do not let
+ * go; the PCI device's lock is held and its configuration space locked.
+ */
+void vfio_pci_gate_reset_prepare(struct vfio_pci_core_device *vdev)
+{
+	vfio_pci_gate_hold_reset(vdev, true);
+}
+
+/**
+ * vfio_pci_gate_reset_done - undo vfio_pci_gate_reset_prepare()
+ * @vdev: the device
+ *
+ * Whether it was reset nobody says, so an error is not over.
+ *
+ * Context: may sleep; as vfio_pci_gate_reset_prepare().
+ */
+void vfio_pci_gate_reset_done(struct vfio_pci_core_device *vdev)
+{
+	vfio_pci_gate_hold_reset(vdev, false);
 }
 
 /**
@@ -345,46 +456,63 @@ bool vfio_pci_gate_admits_maps(struct vfio_pci_core_device *vdev)
 }
 
 /**
- * vfio_pci_gate_force_decode - make memory decode for the kernel's own use
- * @vdev: the device, in D0
+ * vfio_pci_gate_force_decode - make memory answer for the kernel's own use
+ * @vdev: the device
+ * @was: what to give back to vfio_pci_gate_restore_decode()
  *
  * The MSI-X table and the ROM are in device memory, and the kernel has to reach
- * them for a user who has switched decoding off. The gate stays as it is: a
- * user gains nothing.
+ * them for a user who has switched decoding off or put the function into D3hot.
+ * The gate stays as it is: a user gains nothing. Who resets the function is waited
+ * for.
  *
- * Return: what to give back to vfio_pci_gate_restore_decode().
  * Context: may sleep; takes memory_lock for write and returns with it held.
  */
-u16 vfio_pci_gate_force_decode(struct vfio_pci_core_device *vdev)
+void vfio_pci_gate_force_decode(struct vfio_pci_core_device *vdev,
+				struct vfio_pci_gate_forced *was)
 {
 	struct pci_dev *pdev = vdev->pdev;
-	u16 cmd;
 
+	/* A reset that is prepared does not take long; another one has to wait. */
 	down_write(&vdev->memory_lock);
-	pci_read_config_word(pdev, PCI_COMMAND, &cmd);
-	if (!(cmd & PCI_COMMAND_MEMORY))
+	while (vdev->gate_holds & VFIO_PCI_HOLD_RESET) {
+		up_write(&vdev->memory_lock);
+		wait_var_event(&vdev->gate_holds,
+			       !(READ_ONCE(vdev->gate_holds) &
+				 VFIO_PCI_HOLD_RESET));
+		down_write(&vdev->memory_lock);
+	}
+
+	was->state = pdev->current_state;
+	if (was->state == PCI_D3hot)
+		vfio_pci_set_power_state(vdev, PCI_D0);
+	pci_read_config_word(pdev, PCI_COMMAND, &was->cmd);
+	if (!(was->cmd & PCI_COMMAND_MEMORY))
 		pci_write_config_word(pdev, PCI_COMMAND,
-				      cmd | PCI_COMMAND_MEMORY);
-	return cmd;
+				      was->cmd | PCI_COMMAND_MEMORY);
 }
 
 /**
  * vfio_pci_gate_restore_decode - undo vfio_pci_gate_force_decode()
  * @vdev: the device
- * @cmd: what that returned
+ * @was: what that found
  *
- * Only the bit that was forced goes back: setting up interrupts changes others.
+ * Of COMMAND only the bit that was forced goes back: setting up interrupts
+ * changes others.
  *
- * Context: drops memory_lock.
+ * Context: may sleep; drops memory_lock.
  */
-void vfio_pci_gate_restore_decode(struct vfio_pci_core_device *vdev, u16 cmd)
+void vfio_pci_gate_restore_decode(struct vfio_pci_core_device *vdev,
+				  const struct vfio_pci_gate_forced *was)
 {
 	struct pci_dev *pdev = vdev->pdev;
+	u16 cmd;
 
-	if (!(cmd & PCI_COMMAND_MEMORY)) {
+	if (!(was->cmd & PCI_COMMAND_MEMORY)) {
 		pci_read_config_word(pdev, PCI_COMMAND, &cmd);
 		pci_write_config_word(pdev, PCI_COMMAND,
 				      cmd & ~PCI_COMMAND_MEMORY);
 	}
+	if (was->state == PCI_D3hot)
+		vfio_pci_set_power_state(vdev, PCI_D3hot);
 	up_write(&vdev->memory_lock);
 }

@@ -162,7 +162,7 @@ static int vfio_pci_rom_info(struct vfio_pci_core_device *vdev,
 {
 	void __iomem *io;
 	size_t size;
-	u16 cmd;
+	struct vfio_pci_gate_forced was;
 	int ret;
 
 	info->size = vfio_pci_rom_size(vdev);
@@ -172,7 +172,7 @@ static int vfio_pci_rom_info(struct vfio_pci_core_device *vdev,
 	ret = vfio_pci_begin(vdev);
 	if (ret)
 		return ret;
-	cmd = vfio_pci_gate_force_decode(vdev);
+	vfio_pci_gate_force_decode(vdev, &was);
 	io = pci_map_rom(vdev->pdev, &size);
 	if (io) {
 		info->flags = VFIO_REGION_INFO_FLAG_READ;
@@ -180,7 +180,7 @@ static int vfio_pci_rom_info(struct vfio_pci_core_device *vdev,
 	} else {
 		info->size = 0;
 	}
-	vfio_pci_gate_restore_decode(vdev, cmd);
+	vfio_pci_gate_restore_decode(vdev, &was);
 	vfio_pci_end(vdev);
 	return 0;
 }

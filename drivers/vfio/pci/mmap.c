@@ -225,6 +225,18 @@ static vm_fault_t vfio_pci_insert_ptes(struct vm_fault *vmf,
 	return VM_FAULT_NOPAGE;
 }
 
+/*
+ * Entries of this VMA are read-only for now, because the mm wants to hear of
+ * writes (/proc/PID/clear_refs), and this is one. The mm makes small entries
+ * writable by itself. That a large one becomes writable it would leave to us, and
+ * warn where a page table has taken its place meanwhile.
+ */
+static bool vfio_pci_write_is_tracked(struct vm_fault *vmf, unsigned long pfn)
+{
+	return vmf->flags & FAULT_FLAG_WRITE &&
+	       !pte_write(pfn_pte(pfn, vmf->vma->vm_page_prot));
+}
+
 static vm_fault_t vfio_pci_insert(struct vm_fault *vmf, unsigned long pfn,
 				  unsigned int order, unsigned long *pages)
 {
@@ -233,6 +245,8 @@ static vm_fault_t vfio_pci_insert(struct vm_fault *vmf, unsigned long pfn,
 
 	vfio_pci_vma_extent(vmf->vma, addr, &first, &last);
 	if (last - addr < (PAGE_SIZE << order) - 1)
+		return VM_FAULT_FALLBACK;
+	if (order && vfio_pci_write_is_tracked(vmf, pfn))
 		return VM_FAULT_FALLBACK;
 
 	*pages = 1UL << order;

@@ -18,7 +18,7 @@
  * any reset that the kernel does not know of. So whenever a vector gets a
  * trigger its entry is written again from the kernel's copy, unless the same
  * call has the interrupt core write it by setting the index up. Memory must
- * decode while the table is touched, by us or by the interrupt core on our
+ * answer while the table is touched, by us or by the interrupt core on our
  * behalf: hence vfio_pci_gate_force_decode().
  *
  * An armed vector offers itself to the bypass manager under the eventfd that
@@ -195,9 +195,9 @@ static int vfio_pci_msi_arm_new(struct vfio_pci_core_device *vdev,
 {
 	unsigned int i;
 	int ret = 0;
-	u16 cmd;
+	struct vfio_pci_gate_forced was;
 
-	cmd = vfio_pci_gate_force_decode(vdev);
+	vfio_pci_gate_force_decode(vdev, &was);
 	for (i = 0; i < req->count; i++) {
 		if (!change[i].trigger || xa_load(&vdev->ctx, req->start + i))
 			continue;
@@ -215,7 +215,7 @@ static int vfio_pci_msi_arm_new(struct vfio_pci_core_device *vdev,
 					       xa_load(&vdev->ctx,
 						       req->start + i));
 	}
-	vfio_pci_gate_restore_decode(vdev, cmd);
+	vfio_pci_gate_restore_decode(vdev, &was);
 
 	return ret;
 }
@@ -241,7 +241,7 @@ static void vfio_pci_msi_change_old(struct vfio_pci_core_device *vdev,
 	unsigned long vector;
 	bool any = false;
 	unsigned int i;
-	u16 cmd;
+	struct vfio_pci_gate_forced was;
 
 	if (!req->count)
 		return;
@@ -256,7 +256,7 @@ static void vfio_pci_msi_change_old(struct vfio_pci_core_device *vdev,
 	}
 
 	if (any) {
-		cmd = vfio_pci_gate_force_decode(vdev);
+		vfio_pci_gate_force_decode(vdev, &was);
 		for (i = 0; i < req->count; i++) {
 			vec = xa_load(&vdev->ctx, req->start + i);
 			if (!vec || change[i].armed)
@@ -273,7 +273,7 @@ static void vfio_pci_msi_change_old(struct vfio_pci_core_device *vdev,
 			}
 			vfio_pci_vector_restore_entry(vdev, vec->irq);
 		}
-		vfio_pci_gate_restore_decode(vdev, cmd);
+		vfio_pci_gate_restore_decode(vdev, &was);
 	}
 
 	xa_for_each_range(&vdev->ctx, vector, vec, req->start,
@@ -308,14 +308,14 @@ static int vfio_pci_msi_enable(struct vfio_pci_core_device *vdev,
 	int want = req->start + req->count;
 	struct pci_dev *pdev = vdev->pdev;
 	int got;
-	u16 cmd;
+	struct vfio_pci_gate_forced was;
 
-	cmd = vfio_pci_gate_force_decode(vdev);
+	vfio_pci_gate_force_decode(vdev, &was);
 	got = pci_alloc_irq_vectors(pdev, 1, want,
 				    msix ? PCI_IRQ_MSIX : PCI_IRQ_MSI);
 	if (got > 0 && got < want)
 		pci_free_irq_vectors(pdev);
-	vfio_pci_gate_restore_decode(vdev, cmd);
+	vfio_pci_gate_restore_decode(vdev, &was);
 
 	if (got < want) {
 		pci_info_ratelimited(pdev, "%d %s vectors wanted, result %d\n",
@@ -340,17 +340,17 @@ void vfio_pci_msi_disable(struct vfio_pci_core_device *vdev)
 {
 	struct vfio_pci_vector *vec;
 	unsigned long vector;
-	u16 cmd;
+	struct vfio_pci_gate_forced was;
 
 	/* What is recorded, whatever the device says now of how many it has. */
 	xa_for_each(&vdev->ctx, vector, vec)
 		vfio_pci_vector_withdraw(vec);
 
-	cmd = vfio_pci_gate_force_decode(vdev);
+	vfio_pci_gate_force_decode(vdev, &was);
 	xa_for_each(&vdev->ctx, vector, vec)
 		vfio_pci_vector_disarm(vdev, vector, vec);
 	pci_free_irq_vectors(vdev->pdev);
-	vfio_pci_gate_restore_decode(vdev, cmd);
+	vfio_pci_gate_restore_decode(vdev, &was);
 
 	/* The interrupt core gave the device its line back. */
 	if (vdev->nointx || (vdev->pci_2_3 && vdev->virq_disabled))

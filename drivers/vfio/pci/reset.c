@@ -43,7 +43,9 @@ int vfio_pci_reset_function(struct vfio_pci_core_device *vdev,
 		return ret;
 	/* A reset from D3hot may leave the function there. */
 	vfio_pci_set_power_state(vdev, PCI_D0);
+	vfio_pci_gate_reset_begin(vdev);
 	ret = pci_try_reset_function(vdev->pdev);
+	vfio_pci_gate_reset_end(vdev, ret);
 	trace_vfio_pci_reset(vdev->pdev, cause, ret);
 	vfio_pci_gate_open(vdev);
 
@@ -335,9 +337,13 @@ static int vfio_pci_reset_set(struct vfio_device_set *dev_set,
 	if (ret)
 		goto go;
 
-	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list)
+	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list) {
 		vfio_pci_set_power_state(vdev, PCI_D0);
+		vfio_pci_gate_reset_begin(vdev);
+	}
 	ret = pci_reset_bus(pdev);
+	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list)
+		vfio_pci_gate_reset_end(vdev, ret);
 	trace_vfio_pci_reset(pdev, VFIO_PCI_GATE_HOT_RESET, ret);
 	vfio_pci_set_open_gates(dev_set, NULL);
 go:

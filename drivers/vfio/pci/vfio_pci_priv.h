@@ -6,6 +6,7 @@
 #ifndef DRIVERS_VFIO_PCI_PRIV_H
 #define DRIVERS_VFIO_PCI_PRIV_H
 
+#include <linux/pci.h>
 #include <linux/vfio_pci_core.h>
 
 struct seq_file;
@@ -31,6 +32,7 @@ vfio_pci_of_class_device(struct device *dev)
 	cause(RESET, reset)		/* VFIO_DEVICE_RESET */		\
 	cause(FLR, flr)			/* reset written to config space */ \
 	cause(HOT_RESET, hot_reset)	/* bus or slot reset of a set */ \
+	cause(OTHER_RESET, other_reset)	/* a reset that is not ours */	\
 	cause(LOW_POWER, low_power)	/* low power entry and exit */	\
 	cause(AER, aer)			/* the platform found an error */ \
 	cause(REMOVE, remove)		/* the driver is to let go */	\
@@ -48,6 +50,7 @@ enum vfio_pci_gate_cause {
 #define VFIO_PCI_HOLD_NOT_OPEN		BIT(0)	/* no user has the device */
 #define VFIO_PCI_HOLD_ASLEEP		BIT(1)	/* suspended at run time */
 #define VFIO_PCI_HOLD_SUSPEND		BIT(2)	/* the system sleeps */
+#define VFIO_PCI_HOLD_RESET		BIT(3)	/* somebody else resets it */
 /* Those that the hardware, or the platform, tells. */
 #define VFIO_PCI_REASON_POWER		BIT(8)	/* not in D0 */
 #define VFIO_PCI_REASON_ERROR		BIT(9)	/* the platform froze it */
@@ -64,6 +67,12 @@ void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
 			   enum vfio_pci_gate_cause cause);
 void vfio_pci_gate_error(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_resume(struct vfio_pci_core_device *vdev);
+bool vfio_pci_gate_has_error(struct vfio_pci_core_device *vdev);
+/* Around a reset of ours; and around one of somebody else's, who calls us. */
+void vfio_pci_gate_reset_begin(struct vfio_pci_core_device *vdev);
+void vfio_pci_gate_reset_end(struct vfio_pci_core_device *vdev, int ret);
+void vfio_pci_gate_reset_prepare(struct vfio_pci_core_device *vdev);
+void vfio_pci_gate_reset_done(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_init(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_exit(struct vfio_pci_core_device *vdev);
 /* Under memory_lock, read or write. */
@@ -71,10 +80,17 @@ bool vfio_pci_gate_is_open(struct vfio_pci_core_device *vdev);
 bool vfio_pci_gate_admits_maps(struct vfio_pci_core_device *vdev);
 unsigned int vfio_pci_gate_reasons(struct vfio_pci_core_device *vdev);
 
-/* Memory decodes between the two, whatever the user did to COMMAND. */
-u16 vfio_pci_gate_force_decode(struct vfio_pci_core_device *vdev)
+struct vfio_pci_gate_forced {
+	u16		cmd;
+	pci_power_t	state;
+};
+
+/* Memory answers between the two, whatever the user did to the function. */
+void vfio_pci_gate_force_decode(struct vfio_pci_core_device *vdev,
+				struct vfio_pci_gate_forced *was)
 	__acquires(&vdev->memory_lock);
-void vfio_pci_gate_restore_decode(struct vfio_pci_core_device *vdev, u16 cmd)
+void vfio_pci_gate_restore_decode(struct vfio_pci_core_device *vdev,
+				  const struct vfio_pci_gate_forced *was)
 	__releases(&vdev->memory_lock);
 
 /* core.c: the function is the driver's, and awake, between the two. See revoke.c. */

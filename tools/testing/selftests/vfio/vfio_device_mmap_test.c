@@ -549,4 +549,44 @@ TEST_F(small, memory_bar)
 				     MAP_SHARED, info.offset, &p));
 }
 
+/*
+ * The kernel makes entries read-only that it wants to hear of a write to: a
+ * write has to end that, of whatever size the entry is.
+ */
+TEST(write_to_tracked_memory)
+{
+	uint64_t size = vfio_huge_page(), bar;
+	struct vfio_dev d;
+	uint8_t *room, *p;
+	uint32_t value;
+	void *map;
+
+	VFIO_DEV_OPEN_OR_SKIP(&d, VFIO_IVSHMEM, VFIO_TYPE1v2_IOMMU);
+	ASSERT_EQ(0, memory(&d, true));
+	bar = vfio_region_size(&d, 2);
+	if (bar < 2 * size)
+		SKIP(_exit(KSFT_SKIP), "no huge entry fits");
+	/* Where addresses and BAR agree in the bits below a huge page. */
+	ASSERT_EQ(0, vfio_region_mmap(&d, 2, 0, bar, &map));
+	room = mmap(NULL, bar + size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+		    -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)room);
+	p = (uint8_t *)(((uintptr_t)room + size - 1) & ~(size - 1));
+	ASSERT_EQ(p, mremap(map, bar, bar, MREMAP_MAYMOVE | MREMAP_FIXED, p));
+
+	if (vfio_sysfs_write("/proc/self/clear_refs", "4"))
+		SKIP(_exit(KSFT_SKIP), "the kernel tracks no writes");
+	alarm(20);
+	ASSERT_EQ(0, vfio_try_load32(p + page_size, &value));
+	ASSERT_EQ(0, vfio_try_store32(p + page_size, 0x600d600d));
+	ASSERT_EQ(4, vfio_region_read(&d, 2, page_size, &value, 4));
+	EXPECT_EQ(0x600d600d, value);
+	ASSERT_EQ(0, vfio_try_store32(p + size + page_size, 0x600d600e));
+	alarm(0);
+	ASSERT_EQ(4, vfio_region_read(&d, 2, size + page_size, &value, 4));
+	EXPECT_EQ(0x600d600e, value);
+	munmap(p, bar);
+	vfio_dev_close(&d);
+}
+
 TEST_HARNESS_MAIN

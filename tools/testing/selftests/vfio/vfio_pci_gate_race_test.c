@@ -34,6 +34,7 @@ struct race {
 	uint64_t size;
 	uint8_t *map;		/* all threads look at it, nobody moves it */
 	bool resets;
+	bool removed;		/* who removes it has its lock, and waits for us */
 	bool any_width;
 	bool stop;
 	uint64_t ops;
@@ -231,7 +232,7 @@ static void op_reset(struct racer *r)
 
 	if (!r->race->resets)
 		return;
-	switch (pick(r, 3)) {
+	switch (pick(r, r->race->removed ? 3 : 4)) {
 	case 0:
 		vfio_reset(d);
 		break;
@@ -240,6 +241,9 @@ static void op_reset(struct racer *r)
 		break;
 	case 2:
 		vfio_dev_hot_reset(d);
+		break;
+	case 3:
+		vfio_pci_attr_write(d->bdf, "reset", "1");
 		break;
 	}
 }
@@ -429,6 +433,7 @@ TEST_F_TIMEOUT(race, removed, 300)
 
 	memcpy(bdf, self->r.d.bdf, sizeof(bdf));
 	request = vfio_eventfd();
+	self->r.removed = true;
 	for (i = 0; i < ROUNDS; i++) {
 		ASSERT_EQ(0, vfio_irq_eventfd(&self->r.d,
 					      VFIO_PCI_REQ_IRQ_INDEX, 0,

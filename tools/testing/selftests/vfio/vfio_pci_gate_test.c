@@ -4,6 +4,7 @@
  * may see what is not the device's memory, and afterwards everyone sees it
  * again through the mappings they have.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,12 @@ FIXTURE_VARIANT(gate)
 static int do_reset(const struct vfio_dev *d, int efd)
 {
 	return vfio_reset(d);
+}
+
+/* The administrator's: the driver is only told. */
+static int do_sysfs_reset(const struct vfio_dev *d, int efd)
+{
+	return vfio_pci_attr_write(d->bdf, "reset", "1");
 }
 
 static int do_flr(const struct vfio_dev *d, int efd)
@@ -165,6 +172,12 @@ FIXTURE_VARIANT_ADD(gate, nvme_low_power_wakeup) { .on = &nvme, WAKEUP };
 FIXTURE_VARIANT_ADD(gate, nvme_reset) { .on = &nvme, .close = do_reset };
 FIXTURE_VARIANT_ADD(gate, nvme_flr) { .on = &nvme, .close = do_flr };
 
+FIXTURE_VARIANT_ADD(gate, nvme_sysfs_reset)
+{
+	.on = &nvme,
+	.close = do_sysfs_reset,
+};
+
 FIXTURE_VARIANT_ADD(gate, nvme_hot_reset)
 {
 	.on = &nvme,
@@ -176,6 +189,12 @@ FIXTURE_VARIANT_ADD(gate, e1000e_power) { .on = &e1000e, POWER };
 FIXTURE_VARIANT_ADD(gate, e1000e_low_power) { .on = &e1000e, LOW_POWER };
 FIXTURE_VARIANT_ADD(gate, e1000e_low_power_wakeup) { .on = &e1000e, WAKEUP };
 FIXTURE_VARIANT_ADD(gate, e1000e_reset) { .on = &e1000e, .close = do_reset };
+
+FIXTURE_VARIANT_ADD(gate, e1000e_sysfs_reset)
+{
+	.on = &e1000e,
+	.close = do_sysfs_reset,
+};
 
 FIXTURE_VARIANT_ADD(gate, e1000e_hot_reset)
 {
@@ -469,6 +488,99 @@ TEST_F_TIMEOUT(error, readers, 120)
 		}
 		ASSERT_EQ(0, vfio_readers_see(self->readers, EVERYONE, true));
 	}
+}
+
+/*
+ * A recovery that fails for the sake of a sibling without a driver, which cannot
+ * be asked. The link was reset, and a reset of the user's, or the one between
+ * two opens, gives the memory back.
+ */
+FIXTURE(unrecovered)
+{
+	struct vfio_dev d;
+	char sibling[VFIO_BDF_LEN];
+	char port[32];		/* what QEMU calls it */
+	uint32_t value;
+	int klog;
+	int efd;
+};
+
+FIXTURE_VARIANT(unrecovered)
+{
+	bool reopen;
+};
+
+FIXTURE_VARIANT_ADD(unrecovered, reset) { false };
+FIXTURE_VARIANT_ADD(unrecovered, reopened) { true };
+
+FIXTURE_SETUP(unrecovered)
+{
+	char path[PATH_MAX], up[64];
+
+	if (!vfio_monitor_is_there())
+		SKIP(_exit(KSFT_SKIP), "no monitor");
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, e1000e.id, VFIO_TYPE1v2_IOMMU);
+	memcpy(self->sibling, self->d.bdf, sizeof(self->sibling));
+	self->sibling[strlen(self->sibling) - 1] ^= 1;
+	if (!vfio_pci_is_there(self->sibling))
+		SKIP(_exit(KSFT_SKIP), "it has no sibling");
+	snprintf(up, sizeof(up), "/sys/bus/pci/devices/%s/..", self->d.bdf);
+	ASSERT_NE(NULL, realpath(up, path));
+	ASSERT_EQ(0, vfio_monitor_id(strrchr(path, '/') + 1, self->port,
+				     sizeof(self->port)));
+	ASSERT_EQ(0, vfio_pci_unbind(self->sibling));
+	self->klog = vfio_klog_open();
+	ASSERT_LE(0, self->klog);
+	self->efd = vfio_eventfd();
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, VFIO_PCI_ERR_IRQ_INDEX, 0,
+				      self->efd));
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+	ASSERT_EQ(4, vfio_region_read(&self->d, e1000e.bar, e1000e.off,
+				      &self->value, 4));
+}
+
+FIXTURE_TEARDOWN(unrecovered)
+{
+	vfio_dev_close(&self->d);
+	close(self->klog);
+	close(self->efd);
+	EXPECT_EQ(0, vfio_pci_bind(self->sibling));
+}
+
+TEST_F_TIMEOUT(unrecovered, comes_back, 120)
+{
+	uint64_t size = vfio_region_size(&self->d, e1000e.bar);
+	uint64_t end = vfio_now_ms() + SOON_MS;
+	char command[128];
+	uint32_t value;
+	void *map;
+
+	snprintf(command, sizeof(command), "pcie_aer_inject_error %s DLP",
+		 self->port);
+	ASSERT_EQ(0, vfio_monitor(command, NULL, 0));
+	ASSERT_EQ(0, vfio_eventfd_wait(self->efd, SOON_MS, NULL));
+	while (!vfio_klog_count(self->klog, "device recovery failed") &&
+	       vfio_now_ms() < end)
+		usleep(10000);
+	ASSERT_GT(end, vfio_now_ms());
+	EXPECT_EQ(-EIO, vfio_region_read(&self->d, e1000e.bar, e1000e.off,
+					 &value, 4));
+
+	if (variant->reopen) {
+		close(self->d.device);
+		self->d.device = vfio_dev_get_device(&self->d, self->d.bdf);
+		ASSERT_LE(0, self->d.device);
+	} else {
+		ASSERT_EQ(0, vfio_reset(&self->d));
+	}
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+	ASSERT_EQ(4, vfio_region_read(&self->d, e1000e.bar, e1000e.off, &value,
+				      4));
+	EXPECT_EQ(self->value, value);
+	ASSERT_EQ(0, vfio_region_mmap(&self->d, e1000e.bar, 0, size, &map));
+	ASSERT_EQ(0, vfio_try_load32(map + e1000e.off, &value));
+	EXPECT_EQ(self->value, value);
+	munmap(map, size);
 }
 
 /* Who reads a lot does not keep the gate from closing. */

@@ -346,4 +346,79 @@ TEST_F(power, reset_in_low_power)
 	THROUGH_PREAD(0);
 }
 
+/*
+ * The MSI-X table is memory, which does not answer in D3hot: the kernel has the
+ * function in D0 while it touches the table, and no longer.
+ */
+#define TABLE_COMM	"table"
+
+struct table_call {
+	const struct vfio_dev *d;
+	int fd;
+	int ret;
+	bool done;
+};
+
+static void *touch_table(void *arg)
+{
+	struct table_call *c = arg;
+
+	prctl(PR_SET_NAME, TABLE_COMM);
+	c->ret = vfio_irq_eventfd(c->d, VFIO_PCI_MSIX_IRQ_INDEX, 0, c->fd);
+	__atomic_store_n(&c->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static bool is_in(const struct vfio_dev *d, const char *state)
+{
+	char now[16];
+
+	return vfio_pci_attr_read(d->bdf, "power_state", now,
+				  sizeof(now)) >= 0 && !strcmp(now, state);
+}
+
+TEST_F(power, msix_table_in_d3)
+{
+	struct table_call c = { .d = &self->d, .fd = -1 };
+	bool awake = false;
+	pthread_t thread;
+	int i;
+
+	if (vfio_irq_count(&self->d, VFIO_PCI_MSIX_IRQ_INDEX) < 1 ||
+	    !vfio_cfg_cap(&self->d, PCI_CAP_ID_PM))
+		SKIP(return, "no MSI-X, or no power management");
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, 0,
+				      self->efd));
+	ASSERT_EQ(0, vfio_cfg_power(&self->d, 3));
+	ASSERT_TRUE(is_in(&self->d, "D3hot"));
+
+	for (i = 0; i < 2; i++) {
+		awake = false;
+		c.done = false;
+		if (vfio_stretch(i ? "request_threaded_irq" : "free_irq",
+				 300000, "after", TABLE_COMM))
+			SKIP(return, "no test_stretch");
+		ASSERT_EQ(0, pthread_create(&thread, NULL, touch_table, &c));
+		while (!__atomic_load_n(&c.done, __ATOMIC_ACQUIRE)) {
+			awake |= is_in(&self->d, "D0");
+			usleep(1000);
+		}
+		pthread_join(thread, NULL);
+		ASSERT_EQ(0, vfio_stretch_end());
+		EXPECT_EQ(0, c.ret);
+		EXPECT_TRUE(awake);
+		EXPECT_TRUE(is_in(&self->d, "D3hot"));
+		EXPECT_EQ(3, vfio_cfg_read16(&self->d,
+					     vfio_cfg_cap(&self->d,
+							  PCI_CAP_ID_PM) +
+					     PCI_PM_CTRL) &
+			     PCI_PM_CTRL_STATE_MASK);
+		THROUGH_PREAD(-EIO);
+		c.fd = self->efd;
+	}
+	ASSERT_EQ(0, vfio_cfg_power(&self->d, 0));
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+	THROUGH_MAP(0);
+}
+
 TEST_HARNESS_MAIN
