@@ -377,12 +377,6 @@ int vfio_device_users_alloc(struct vfio_device *device)
 	if (!users)
 		return -ENOMEM;
 
-	users->peers = vfio_peers_alloc(device);
-	if (!users->peers) {
-		kfree(users);
-		return -ENOMEM;
-	}
-
 	spin_lock_init(&users->lock);
 	INIT_LIST_HEAD(&users->files);
 	init_completion(&users->drained);

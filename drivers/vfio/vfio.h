@@ -65,7 +65,7 @@ struct vfio_device_file {
  *	revoked device a reference of the device
  * @drained: of a device that is being revoked: no call is under way
  * @keeps_module: of a revoked device: the module with its ops->release
- * @peers: what other devices' IOMMUs have of it, see peer.c
+ * @peers: what other devices' IOMMUs have of it, see peer.c; NULL if none ever had
  *
  * Behind the inode: struct vfio_device is laid out as drivers know it.
  */
@@ -243,7 +243,6 @@ void vfio_device_name_holders(struct vfio_device *device);
 bool vfio_device_holder_waits_for(struct vfio_device *device);
 
 /* peer.c */
-struct vfio_peers *vfio_peers_alloc(struct vfio_device *device);
 void vfio_peers_put(struct vfio_peers *peers);
 
 /* feature.c */
