@@ -306,18 +306,77 @@ void vfio_cdev_close(struct vfio_device_file *df)
 		vfio_cdev_unbind(df);
 }
 
+/*
+ * Nobody has the character device any more. A file keeps it for longer than until
+ * its release, and so does who fails to open one.
+ */
+static void vfio_cdev_release(struct kobject *parent)
+{
+	struct vfio_device_users *users =
+			container_of(parent, struct vfio_device_users,
+				     cdev_parent);
+	struct vfio_device *device = users->device;
+	bool revoked;
+
+	spin_lock(&users->lock);
+	revoked = device->revoked;
+	if (!revoked)
+		users->has_cdev = false;
+	spin_unlock(&users->lock);
+
+	if (revoked)
+		put_device(&device->device);
+	else
+		complete(&users->cdev_over);
+}
+
+static const struct kobj_type vfio_cdev_parent_type = {
+	.release = vfio_cdev_release,
+};
+
 /* Let users find @device; they cannot open it before it is registered. */
 int vfio_cdev_add(struct vfio_device *device)
 {
+	struct vfio_device_users *users = vfio_device_users(device);
+	int ret;
+
+	users->has_cdev = true;
+	kobject_init(&users->cdev_parent, &vfio_cdev_parent_type);
+
 	device->device.devt = MKDEV(MAJOR(vfio_cdev_devt), device->index);
 	cdev_init(&device->cdev, &vfio_device_fops);
 	device->cdev.owner = THIS_MODULE;
-	return cdev_device_add(&device->cdev, &device->device);
+	cdev_set_parent(&device->cdev, &users->cdev_parent);
+	ret = cdev_add(&device->cdev, device->device.devt, 1);
+	kobject_put(&users->cdev_parent);
+	if (ret)
+		return ret;
+
+	ret = device_add(&device->device);
+	if (ret) {
+		cdev_del(&device->cdev);
+		vfio_cdev_end(device);
+	}
+	return ret;
 }
 
 void vfio_cdev_del(struct vfio_device *device)
 {
-	cdev_device_del(&device->cdev, &device->device);
+	device_del(&device->device);
+	cdev_del(&device->cdev);
+}
+
+/*
+ * The files are released, or revoked. With the character device would go the last
+ * reference of the device, and ops->release be called when the driver may be gone:
+ * wait for it. That of a revoked device has its own reference, and the module.
+ */
+void vfio_cdev_end(struct vfio_device *device)
+{
+	struct vfio_device_users *users = vfio_device_users(device);
+
+	if (!device->revoked || !users->has_cdev)
+		wait_for_completion(&users->cdev_over);
 }
 
 static char *vfio_cdev_devnode(const struct device *dev, umode_t *mode)

@@ -245,6 +245,7 @@ void vfio_unregister_group_dev(struct vfio_device *device)
 
 	vfio_device_put_registration(device);
 	vfio_device_end_users(device);
+	vfio_cdev_end(device);
 
 	vfio_device_debugfs_remove(device);
 	vfio_device_leave_group(device);

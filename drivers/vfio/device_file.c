@@ -173,7 +173,14 @@ bool vfio_device_file_add(struct vfio_device_file *df)
 /* The device is open through it: vfio_device_file_start(), in the same call. */
 bool vfio_device_file_set_opened(struct vfio_device_file *df)
 {
-	return vfio_device_file_list(df, true);
+	if (!vfio_device_file_list(df, true))
+		return false;
+
+	if (vfio_device_is_noiommu(df->device))
+		dev_warn(df->device->dev,
+			 "vfio: opened without an IOMMU by \"%s\" (%d)\n",
+			 current->comm, task_pid_nr(current));
+	return true;
 }
 
 /* Who is told true stops the file, in the same call. */
@@ -182,14 +189,12 @@ bool vfio_device_file_unset_opened(struct vfio_device_file *df)
 	return vfio_device_file_list(df, false);
 }
 
-/* Opened, and nothing can fail any more: from here on requests come in. */
+/*
+ * Opened, and nothing can fail any more: from here on requests come in. Not always
+ * in a call: the device may have been revoked since, and its group be gone.
+ */
 void vfio_device_file_set_working(struct vfio_device_file *df)
 {
-	if (vfio_device_is_noiommu(df->device))
-		dev_warn(df->device->dev,
-			 "vfio: opened without an IOMMU by \"%s\" (%d)\n",
-			 current->comm, task_pid_nr(current));
-
 	/* Whoever sees this set sees the device open. */
 	smp_store_release(&df->working, true);
 }

@@ -9,7 +9,10 @@
  */
 #include <linux/device.h>
 #include <linux/fdtable.h>
+#include <linux/idr.h>
 #include <linux/mutex.h>
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -36,6 +39,7 @@ static bool vfio_device_is_held_by(struct vfio_device *device,
 	struct task_struct *thread;
 	bool alive = false, held = false;
 
+	rcu_read_lock();
 	for_each_thread(process, thread) {
 		task_lock(thread);
 		alive = thread->files;
@@ -45,7 +49,30 @@ static bool vfio_device_is_held_by(struct vfio_device *device,
 		if (alive)
 			break;
 	}
+	rcu_read_unlock();
 	return held;
+}
+
+/*
+ * The first process from @nr on, which becomes its number, with a reference: there
+ * may be thousands of them, with millions of files, through all of which nobody can
+ * go in one RCU section.
+ */
+static struct task_struct *vfio_next_process(int *nr)
+{
+	struct task_struct *process = NULL;
+	struct pid *pid;
+
+	rcu_read_lock();
+	for (; (pid = idr_get_next(&init_pid_ns.idr, nr)); (*nr)++) {
+		process = pid_task(pid, PIDTYPE_TGID);
+		if (process) {
+			get_task_struct(process);
+			break;
+		}
+	}
+	rcu_read_unlock();
+	return process;
 }
 
 /* What a sleeping task waits in, innermost first, without the scheduler. */
@@ -73,18 +100,21 @@ void vfio_device_name_holders(struct vfio_device *device)
 {
 	struct task_struct *process;
 	unsigned int named = 0;
+	int nr;
 
 	dev_warn(device->dev, "vfio: removal waits for the users of the device%s\n",
 		 vfio_device_heeds_param(device) ? HOW_TO_TAKE_IT : "");
-	rcu_read_lock();
-	for_each_process(process) {
-		if (!vfio_device_is_held_by(device, process))
-			continue;
-		vfio_device_name_holder(device, process);
-		if (++named == NAMED_AT_MOST)
+	for (nr = 1; named < NAMED_AT_MOST; nr++) {
+		process = vfio_next_process(&nr);
+		if (!process)
 			break;
+		if (vfio_device_is_held_by(device, process)) {
+			vfio_device_name_holder(device, process);
+			named++;
+		}
+		put_task_struct(process);
+		cond_resched();
 	}
-	rcu_read_unlock();
 	if (!named)
 		dev_warn(device->dev, "vfio: no process has it open: it is mapped, or on its way to another process\n");
 }

@@ -158,6 +158,10 @@ out_put:
 	symbol_put(kvm_put_kvm);
 }
 
+/*
+ * When a virtual machine ends, its device is often what has it last: then all of it
+ * is torn down here, which is no affair of other devices of the set.
+ */
 void vfio_device_put_kvm(struct vfio_device *device)
 {
 	lockdep_assert_held(&device->dev_set->lock);
@@ -165,7 +169,9 @@ void vfio_device_put_kvm(struct vfio_device *device)
 	if (!device->kvm)
 		return;
 
+	vfio_device_step_aside(device);
 	device->put_kvm(device->kvm);
+	vfio_device_step_back(device);
 	device->put_kvm = NULL;
 	device->kvm = NULL;
 	symbol_put(kvm_put_kvm);

@@ -45,10 +45,19 @@ struct vfio_peers {
 static LIST_HEAD(vfio_peer_hosts);
 static DEFINE_SPINLOCK(vfio_peer_hosts_lock);
 
-/* Of @device, which drops it with vfio_peers_put(); NULL without memory. */
-struct vfio_peers *vfio_peers_alloc(struct vfio_device *device)
+/*
+ * Of @device, which drops them with vfio_peers_put(); NULL without memory. They are
+ * made for the first peer: most devices never have one.
+ */
+static struct vfio_peers *vfio_peers_of(struct vfio_device *device)
 {
-	struct vfio_peers *peers;
+	struct vfio_device_users *users = vfio_device_users(device);
+	struct vfio_peers *peers, *others;
+
+	/* Pairs with what makes them known. */
+	peers = smp_load_acquire(&users->peers);
+	if (peers)
+		return peers;
 
 	peers = kzalloc(sizeof(*peers), GFP_KERNEL_ACCOUNT);
 	if (!peers)
@@ -57,12 +66,19 @@ struct vfio_peers *vfio_peers_alloc(struct vfio_device *device)
 	refcount_set(&peers->refs, 1);
 	mutex_init(&peers->lock);
 	peers->device = device;
-	return peers;
+
+	/* A full barrier: who finds them finds them complete. */
+	others = cmpxchg(&users->peers, NULL, peers);
+	if (!others)
+		return peers;
+	vfio_peers_put(peers);
+	return others;
 }
 
+/* NULL is fine. */
 void vfio_peers_put(struct vfio_peers *peers)
 {
-	if (!refcount_dec_and_test(&peers->refs))
+	if (!peers || !refcount_dec_and_test(&peers->refs))
 		return;
 	mutex_destroy(&peers->lock);
 	kfree(peers);
@@ -126,7 +142,7 @@ EXPORT_SYMBOL_GPL(vfio_peer_vma);
  *	caller until this returns
  *
  * Return: 0 with the translation made; -EFAULT where the memory is not there;
- * -EINVAL for a range that is not in one region; what map() returns.
+ * -ENOMEM; -EINVAL for a range that is not in one region; what map() returns.
  * Context: may sleep; takes the device's memory_lock, so mmap_lock is not held.
  */
 int vfio_peer_attach(struct vfio_peer *peer, struct file *file)
@@ -138,7 +154,10 @@ int vfio_peer_attach(struct vfio_peer *peer, struct file *file)
 	if (!vfio_device_enter(device))
 		return -EFAULT;
 
-	peers = vfio_device_users(device)->peers;
+	ret = -ENOMEM;
+	peers = vfio_peers_of(device);
+	if (!peers)
+		goto leave;
 	mutex_lock(&peers->lock);
 	ret = peer->host->attach(device, peer);
 	peer->attached = !ret;
@@ -147,6 +166,7 @@ int vfio_peer_attach(struct vfio_peer *peer, struct file *file)
 		refcount_inc(&peers->refs);
 		peer->peers = peers;
 	}
+leave:
 	vfio_device_leave(device);
 	return ret;
 }
@@ -193,6 +213,8 @@ void vfio_peers_detach(struct vfio_device *device, struct list_head *list)
 	struct vfio_peers *peers = vfio_device_users(device)->peers;
 	struct vfio_peer *peer;
 
+	if (!peers)
+		return;
 	mutex_lock(&peers->lock);
 	while ((peer = list_first_entry_or_null(list, struct vfio_peer, next))) {
 		vfio_peer_end(peers, peer);

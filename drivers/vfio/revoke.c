@@ -31,7 +31,9 @@
  *	device revoked. Unregistering waits for all of them in either case, so a
  *	release that has begun is over, and so is who is about to open a file.
  *   the device object, device->dev, the module with ops->release	has the
- *	file of a revoked device until it is released.
+ *	file of a revoked device until it is released, and its character device,
+ *	which a file keeps for a moment longer. Of a device that is not revoked
+ *	unregistering waits for that, too.
  *
  * A file that is being opened, or bound, becomes "opened" under users->lock, and
  * fails there if the device was revoked. That is in the call that has opened the
@@ -154,6 +156,9 @@ static unsigned int vfio_device_take_files(struct vfio_device *device)
 		opened += df->opened;
 		files++;
 	}
+	/* Its own, until vfio_cdev_release(). */
+	if (users->has_cdev)
+		get_device(&device->device);
 	spin_unlock(&users->lock);
 
 	/* Theirs; our own is gone already, so these may be the last. */
@@ -388,15 +393,11 @@ int vfio_device_users_alloc(struct vfio_device *device)
 	if (!users)
 		return -ENOMEM;
 
-	users->peers = vfio_peers_alloc(device);
-	if (!users->peers) {
-		kfree(users);
-		return -ENOMEM;
-	}
-
+	users->device = device;
 	spin_lock_init(&users->lock);
 	INIT_LIST_HEAD(&users->files);
 	init_completion(&users->drained);
+	init_completion(&users->cdev_over);
 	device->inode->i_private = users;
 	users->revoke_after = FOLLOW_PARAM;
 	return 0;

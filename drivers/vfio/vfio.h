@@ -10,6 +10,7 @@
 #include <linux/device.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/kobject.h>
 #include <linux/list.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -58,24 +59,33 @@ struct vfio_device_file {
 
 /**
  * struct vfio_device_users - what users have of a device
+ * @device: the device
  * @calls: see revoke.c; of a revocable device
  * @revoke_after: the device's own rule
- * @lock: covers @files, device->revoked and whether the files are opened
+ * @lock: covers @files, device->revoked, whether the files are opened and @has_cdev
  * @files: list of struct vfio_device_file; each has a registration, or of a
  *	revoked device a reference of the device
  * @drained: of a device that is being revoked: no call is under way
  * @keeps_module: of a revoked device: the module with its ops->release
- * @peers: what other devices' IOMMUs have of it, see peer.c
+ * @cdev_parent: what its character device keeps for as long as somebody has that
+ * @has_cdev: it does; of a revoked device: it did then, and has a reference of the
+ *	device
+ * @cdev_over: it does not, and did not when the device was revoked
+ * @peers: what other devices' IOMMUs have of it, see peer.c; NULL if none ever had
  *
  * Behind the inode: struct vfio_device is laid out as drivers know it.
  */
 struct vfio_device_users {
+	struct vfio_device *device;
 	struct percpu_ref calls;
 	int revoke_after;
 	spinlock_t lock;		/* see above */
 	struct list_head files;
 	struct completion drained;
 	struct module *keeps_module;
+	struct kobject cdev_parent;
+	bool has_cdev;
+	struct completion cdev_over;
 	struct vfio_peers *peers;
 };
 
@@ -243,7 +253,6 @@ void vfio_device_name_holders(struct vfio_device *device);
 bool vfio_device_holder_waits_for(struct vfio_device *device);
 
 /* peer.c */
-struct vfio_peers *vfio_peers_alloc(struct vfio_device *device);
 void vfio_peers_put(struct vfio_peers *peers);
 
 /* feature.c */
@@ -544,6 +553,7 @@ int vfio_cdev_init(struct class *class);
 void vfio_cdev_exit(void);
 int vfio_cdev_add(struct vfio_device *device);
 void vfio_cdev_del(struct vfio_device *device);
+void vfio_cdev_end(struct vfio_device *device);
 int vfio_cdev_open(struct inode *inode, struct file *file);
 void vfio_cdev_close(struct vfio_device_file *df);
 long vfio_cdev_bind(struct vfio_device_file *df,
@@ -568,6 +578,10 @@ static inline int vfio_cdev_add(struct vfio_device *device)
 static inline void vfio_cdev_del(struct vfio_device *device)
 {
 	device_del(&device->device);
+}
+
+static inline void vfio_cdev_end(struct vfio_device *device)
+{
 }
 
 static inline int vfio_cdev_open(struct inode *inode, struct file *file)

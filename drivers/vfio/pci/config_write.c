@@ -375,7 +375,8 @@ int vfio_pci_config_write_msi(struct vfio_pci_config_access *acc)
 	u16 flags;
 	int ret;
 
-	mutex_lock(&vdev->igate);
+	if (mutex_lock_killable(&vdev->igate))
+		return -EINTR;
 	ret = vfio_pci_config_store(acc);
 	if (ret || !vfio_pci_config_touches(acc, PCI_MSI_FLAGS))
 		goto unlock;

@@ -338,10 +338,14 @@ static long vfio_pci_set_irqs_ioctl(struct vfio_pci_core_device *vdev,
 	ret = vfio_pci_begin(vdev);
 	if (ret)
 		goto free;
-	mutex_lock(&vdev->igate);
+	/* Who has it may wait for importers of a dma-buf, see write_command(). */
+	ret = mutex_lock_killable(&vdev->igate);
+	if (ret)
+		goto end;
 	ret = vfio_pci_set_irqs(vdev, hdr.flags, hdr.index, hdr.start,
 				hdr.count, data);
 	mutex_unlock(&vdev->igate);
+end:
 	vfio_pci_end(vdev);
 free:
 	kfree(data);

@@ -16,12 +16,16 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/pci_regs.h>
@@ -483,10 +487,7 @@ TEST_F(revoke, user_is_busy)
 	EXPECT_NOTHING_LEFT();
 }
 
-/*
- * Each request, with an argument that cannot be read yet, and those that have an
- * answer with memory behind the argument that cannot be written yet.
- */
+/* Each request, with an argument that cannot be read yet. */
 static const struct parked_request {
 	unsigned long request;
 	uint64_t offset;	/* of a read or write, where @request is 0 */
@@ -568,6 +569,64 @@ TEST_F(revoke, user_sits_in_every_request)
 			     p->ret == -EIO)) {
 			TH_LOG("request %zd: %d", p - parked, p->ret);
 		}
+		close(p->slow.fd);
+		munmap(p->slow.mem, PAGE);
+	}
+	EXPECT_NEW_ONE_WORKS();
+	EXPECT_NOTHING_LEFT();
+}
+
+/* The requests that have an answer, with memory that cannot be written yet. */
+static const struct {
+	unsigned long request;
+	uint32_t argsz;
+} parked_answers[] = {
+	{ VFIO_DEVICE_GET_INFO, sizeof(struct vfio_device_info) },
+	{ VFIO_DEVICE_GET_REGION_INFO, sizeof(struct vfio_region_info) },
+	{ VFIO_DEVICE_GET_IRQ_INFO, sizeof(struct vfio_irq_info) },
+	{ VFIO_DEVICE_GET_PCI_HOT_RESET_INFO,
+	  sizeof(struct vfio_pci_hot_reset_info) },
+	{ VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+	  sizeof(struct vfio_device_attach_iommufd_pt) },
+};
+
+#define NR_ANSWERS ARRAY_SIZE(parked_answers)
+
+TEST_F(revoke, user_sits_in_every_answer)
+{
+	struct parked_request requests[NR_ANSWERS] = {};
+	unsigned int nr = NR_ANSWERS, i;
+	struct parked parked[NR_ANSWERS];
+
+	if (variant->mode != VFIO_MODE_IOMMUFD)
+		nr--;
+	for (i = 0; i < nr; i++) {
+		struct parked *p = &parked[i];
+		uint32_t arg[3] = { parked_answers[i].argsz };
+
+		requests[i].request = parked_answers[i].request;
+		/* The page table, of the one that has one. */
+		if (i == NR_ANSWERS - 1)
+			arg[2] = self->d.ioas;
+		p->what = &requests[i];
+		p->device = self->d.device;
+		ASSERT_EQ(0, vfio_slow_alloc_writes(&p->slow, PAGE, arg,
+						    sizeof(arg)));
+		pthread_create(&p->thread, NULL, park, p);
+		ASSERT_EQ(0, vfio_slow_wait(&p->slow));
+	}
+	ASSERT_EQ(0, begin(self, variant->how));
+	ASSERT_EQ(0, finish(self, variant->how, PATIENCE_MS / 2));
+	EXPECT_DEAD();
+
+	for (i = 0; i < nr; i++) {
+		struct parked *p = &parked[i];
+
+		vfio_slow_allow(&p->slow);
+		pthread_join(p->thread, NULL);
+		/* There was not room for all functions on the bus. */
+		EXPECT_EQ(p->what->request == VFIO_DEVICE_GET_PCI_HOT_RESET_INFO ?
+			  -ENOSPC : 0, p->ret);
 		close(p->slow.fd);
 		munmap(p->slow.mem, PAGE);
 	}
@@ -1044,6 +1103,82 @@ TEST_F_TIMEOUT(policy, log_names_the_holder, 120)
 	close(again);
 }
 
+#define BYSTANDERS	1000
+#define BIG_TABLE	(1 << 19)
+
+/* Processes that share one table for half a million files. */
+static int bystanders(pid_t *pids)
+{
+	const struct rlimit limit = { BIG_TABLE, BIG_TABLE };
+	int i;
+
+	if (setrlimit(RLIMIT_NOFILE, &limit) ||
+	    dup2(STDOUT_FILENO, BIG_TABLE - 1) < 0)
+		return -errno;
+	for (i = 0; i < BYSTANDERS; i++) {
+		pids[i] = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+		if (!pids[i]) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			pause();
+			_exit(0);
+		}
+		if (pids[i] < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* Whoever is asked whether he has the device open, nobody else waits for it. */
+TEST_F_TIMEOUT(policy, log_is_written_while_others_run, 300)
+{
+	uint64_t end, now, last, worst = 0;
+	pid_t parent, *pids;
+	cpu_set_t one;
+	int log, go[2];
+	int i, status;
+
+	log = vfio_klog_open();
+	ASSERT_LE(0, log);
+	pids = calloc(BYSTANDERS, sizeof(*pids));
+	ASSERT_NE(NULL, pids);
+	ASSERT_EQ(0, pipe(go));
+	parent = fork();
+	if (!parent) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(self->d.device);
+		i = bystanders(pids);
+		write(go[1], &i, sizeof(i));
+		pause();
+		_exit(0);
+	}
+	ASSERT_EQ(sizeof(i), read(go[0], &i, sizeof(i)));
+	ASSERT_EQ(0, i);
+
+	/* Who unbinds has the CPU that we want to have, too. */
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+	START_UNBIND();
+	last = vfio_now_ms();
+	for (end = last + 25000; last < end; last = now) {
+		usleep(10000);
+		now = vfio_now_ms();
+		if (now - last > worst)
+			worst = now - last;
+	}
+	TH_LOG("had to wait for %llu ms", (unsigned long long)worst);
+	EXPECT_GT(1000, worst);
+	EXPECT_LT(0, vfio_klog_count(log, "vfio: it is open in"));
+	vfio_dev_close(&self->d);
+	EXPECT_EQ(0, vfio_remover_wait(self->remover, SOON_MS));
+	kill(parent, SIGKILL);
+	EXPECT_EQ(parent, waitpid(parent, &status, 0));
+	close(go[0]);
+	close(go[1]);
+	close(log);
+	free(pids);
+}
+
 /* An unplugged device is gone, even for who waits for its user already. */
 TEST_F(policy, gone_while_it_waits)
 {
@@ -1119,6 +1254,52 @@ TEST(unbound_file)
 	EXPECT_EQ(-ENODEV, vfio_cdev_bind(fd, iommufd, NULL));
 	close(fd);
 	close(iommufd);
+}
+
+/*
+ * The file is being bound, and all that is missing is that the user is told: the
+ * device goes meanwhile, and its group with it.
+ */
+TEST(binding_file)
+{
+	static const struct parked_request bind = { VFIO_DEVICE_BIND_IOMMUFD };
+	struct vfio_device_bind_iommufd arg = {
+		.argsz = offsetof(struct vfio_device_bind_iommufd,
+				  token_uuid_ptr),
+	};
+	struct parked p = { .what = &bind };
+	char bdf[VFIO_BDF_LEN];
+	int iommufd, log;
+	pid_t remover;
+
+	if (access(PARAM, F_OK))
+		SKIP(return, "this vfio waits for ever");
+	VFIO_PCI_BIND_OR_SKIP(VFIO_NVME, bdf);
+	VFIO_IOMMUFD_OPEN_OR_SKIP(iommufd);
+	VFIO_CDEV_OPEN_OR_SKIP(bdf, p.device);
+	log = vfio_klog_open();
+	ASSERT_LE(0, log);
+
+	arg.iommufd = iommufd;
+	ASSERT_EQ(0, vfio_slow_alloc_writes(&p.slow, PAGE, &arg, sizeof(arg)));
+	pthread_create(&p.thread, NULL, park, &p);
+	ASSERT_EQ(0, vfio_slow_wait(&p.slow));
+	ASSERT_EQ(0, vfio_sysfs_write(PARAM, "0"));
+	remover = vfio_remover_start(bdf, "driver/unbind");
+	ASSERT_LT(0, remover);
+	EXPECT_EQ(0, vfio_remover_wait(remover, SOON_MS));
+	ASSERT_EQ(0, vfio_sysfs_write(PARAM, "-1"));
+
+	vfio_slow_allow(&p.slow);
+	pthread_join(p.thread, NULL);
+	EXPECT_EQ(0, p.ret);
+	EXPECT_EQ(0, ask_all(p.device));
+	EXPECT_EQ(0, vfio_klog_splats(log));
+	close(p.device);
+	close(p.slow.fd);
+	munmap(p.slow.mem, PAGE);
+	close(iommufd);
+	close(log);
 }
 
 /* A driver that was not made for it keeps its devices until they are closed. */

@@ -197,6 +197,42 @@ TEST_F(race, revoked_in_an_open)
 	EXPECT_EQ(0, vfio_klog_splats(self->log));
 }
 
+/*
+ * A file of /dev/vfio/devices has the character device for a moment longer than
+ * until its release, and with that the device and what ops->release is in.
+ */
+TEST_F(race, removed_before_a_file_is_gone)
+{
+	int fd, closed[2], status;
+	uint64_t begin;
+	pid_t closer;
+	char c;
+
+	ASSERT_EQ(0, vfio_sysfs_write(PARAM, "-1"));
+	vfio_dev_close(&self->d);
+	VFIO_CDEV_OPEN_OR_SKIP(self->d.bdf, fd);
+	ASSERT_EQ(0, pipe(closed));
+	STRETCH_OR_SKIP("vfio_device_fops_release", "after", "closer");
+	closer = fork();
+	if (!closer) {
+		prctl(PR_SET_NAME, "closer");
+		_exit(read(closed[0], &c, 1) == 1 ? 0 : 1);
+	}
+	close(fd);
+	begin = vfio_now_ms();
+	ASSERT_EQ(1, write(closed[1], "", 1));
+	wait_for_hit("vfio_device_fops_release");
+	start_unbind(self);
+	EXPECT_EQ(0, end_unbind(self));
+	EXPECT_LE(LONG_US / 1000, vfio_now_ms() - begin);
+	EXPECT_EQ(closer, waitpid(closer, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(1, vfio_stretch_hits("vfio_device_fops_release"));
+	EXPECT_EQ(0, vfio_klog_splats(self->log));
+	close(closed[0]);
+	close(closed[1]);
+}
+
 /* Processes die with their files, at any moment of it. */
 TEST_F_TIMEOUT(race, killed_beside_revoking, 300)
 {

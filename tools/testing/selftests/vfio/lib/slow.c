@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -20,12 +21,13 @@ void *vfio_slow_room(uint64_t size)
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
-int vfio_slow_register(struct vfio_slow *s, void *mem, uint64_t size)
+static int slow_register(struct vfio_slow *s, void *mem, uint64_t size,
+			 uint64_t mode)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 	struct uffdio_register reg = {
 		.range = { (uintptr_t)mem, size },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
+		.mode = mode,
 	};
 
 	s->mem = mem;
@@ -37,11 +39,38 @@ int vfio_slow_register(struct vfio_slow *s, void *mem, uint64_t size)
 	return 0;
 }
 
+int vfio_slow_register(struct vfio_slow *s, void *mem, uint64_t size)
+{
+	return slow_register(s, mem, size, UFFDIO_REGISTER_MODE_MISSING);
+}
+
 int vfio_slow_alloc(struct vfio_slow *s, uint64_t size)
 {
 	void *mem = vfio_slow_room(size);
 
 	return mem == MAP_FAILED ? -errno : vfio_slow_register(s, mem, size);
+}
+
+/* What is written to it is slow, what is read from it, @data at first, is not. */
+int vfio_slow_alloc_writes(struct vfio_slow *s, uint64_t size,
+			   const void *data, size_t len)
+{
+	struct uffdio_writeprotect protect = {
+		.mode = UFFDIO_WRITEPROTECT_MODE_WP,
+	};
+	void *mem = vfio_slow_room(size);
+	int ret;
+
+	if (mem == MAP_FAILED)
+		return -errno;
+	memset(mem, 0, size);
+	memcpy(mem, data, len);
+	ret = slow_register(s, mem, size, UFFDIO_REGISTER_MODE_WP);
+	if (ret)
+		return ret;
+	protect.range.start = (uintptr_t)mem;
+	protect.range.len = size;
+	return ioctl(s->fd, UFFDIO_WRITEPROTECT, &protect) ? -errno : 0;
 }
 
 /* Somebody has come to the memory and waits. */

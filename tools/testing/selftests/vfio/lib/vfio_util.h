@@ -263,6 +263,8 @@ struct vfio_slow {
 void *vfio_slow_room(uint64_t size);
 int vfio_slow_register(struct vfio_slow *s, void *mem, uint64_t size);
 int vfio_slow_alloc(struct vfio_slow *s, uint64_t size);
+int vfio_slow_alloc_writes(struct vfio_slow *s, uint64_t size,
+			   const void *data, size_t len);
 int vfio_slow_wait(struct vfio_slow *s);
 void vfio_slow_allow(struct vfio_slow *s);
 
