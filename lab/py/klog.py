@@ -22,15 +22,33 @@ RACE = re.compile(r"^.*BUG: KCSAN: .*\n(?:.*\n)*?.*={40}.*\n?", re.M)
 OURS = re.compile(r"\[(?:vfio|vfio_\w+)\]")
 
 
+# One of the two accesses: its kind, and the function it is in.
+ACCESS = re.compile(r"^(read|write|read-write)\b.*\n +([\w.]+)", re.M)
+# Intel's IOMMU driver fills and empties its tables without a lock, for callers who deal
+# with other addresses, and remembers in a byte that there was something to map.
+TABLES = re.compile(r"intel_iommu_|dma_pte_|cache_tag_flush_")
+# The PCI core keeps one bit beside others that do not change, which are read.
+PCI_BIT = re.compile(r"pci_cfg_access_(try)?(un)?lock")
+
+
+def meant(race):
+    """Is this a race that the base kernel means to have, whoever is its caller?"""
+    accesses = ACCESS.findall(race)
+    if len(accesses) == 2 and all(TABLES.match(where) for _, where in accesses):
+        return True
+    kinds = [kind for kind, where in accesses if not PCI_BIT.match(where)]
+    return len(accesses) == 2 and kinds == ["read"]
+
+
 def split_races(text):
     """(the log without the races of others, the number of those). Parts of the kernel
-    that are watched race among themselves, and mean to. A race is ours if code of
+    that are watched race among themselves, and mean to. Else a race is ours if code of
     drivers/vfio is in either stack, be it far from the access: it may lack a lock."""
     others = 0
 
     def judge(race):
         nonlocal others
-        if OURS.search(race[0]):
+        if OURS.search(race[0]) and not meant(race[0]):
             return race[0]
         others += 1
         return ""
