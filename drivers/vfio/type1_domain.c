@@ -62,11 +62,15 @@ static unsigned long type1_common_pgsizes(struct type1_iommu *iommu)
 	return sizes;
 }
 
-static int type1_first_device(struct device *dev, void *data)
+/*
+ * The group's devices stay only as long as its mutex is held, which is around this:
+ * one without a driver may be removed at any time.
+ */
+static int type1_alloc_for_device(struct device *dev, void *data)
 {
-	struct device **found = data;
+	struct iommu_domain **domain = data;
 
-	*found = dev;
+	*domain = iommu_paging_domain_alloc(dev);
 	return 1;
 }
 
@@ -82,7 +86,6 @@ static struct type1_domain *type1_domain_make(struct type1_iommu *iommu,
 {
 	const struct iommu_domain_ops *ops;
 	struct type1_domain *domain;
-	struct device *dev = NULL;
 	int ret;
 
 	domain = kzalloc(sizeof(*domain), GFP_KERNEL);
@@ -91,10 +94,10 @@ static struct type1_domain *type1_domain_make(struct type1_iommu *iommu,
 	INIT_LIST_HEAD(&domain->groups);
 	INIT_LIST_HEAD(&domain->next);
 
-	/* Whoever attaches a group keeps its devices from going away. */
-	iommu_group_for_each_dev(group->group, &dev, type1_first_device);
-	domain->domain = dev ? iommu_paging_domain_alloc(dev) :
-			       ERR_PTR(-ENODEV);
+	/* For the first device. */
+	domain->domain = ERR_PTR(-ENODEV);
+	iommu_group_for_each_dev(group->group, &domain->domain,
+				 type1_alloc_for_device);
 	if (IS_ERR(domain->domain)) {
 		ret = PTR_ERR(domain->domain);
 		kfree(domain);
