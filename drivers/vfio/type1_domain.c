@@ -179,20 +179,13 @@ static void type1_domain_leave(struct type1_iommu *iommu,
 	}
 }
 
-/*
- * Free the abandoned domains, unless a mapping is busy or becomes so meanwhile:
- * then who settles it comes here again. Mappings outlive the last domain, but
- * for drivers that pin, and for the other ioctls. Drops the lock.
- */
-static void type1_free_abandoned(struct type1_iommu *iommu)
+/* No mapping has an owner, or he might be at work in one of them. */
+void type1_free_abandoned(struct type1_iommu *iommu)
 {
 	struct type1_domain *domain, *next;
-	bool again = !type1_has_domain(iommu) && !iommu->attaching;
 
-	while (again && !iommu->busy)
-		again = type1_depopulate_all(iommu);
-	if (iommu->busy)
-		return;
+	lockdep_assert_held(&iommu->lock);
+	WARN_ON(iommu->busy);
 
 	list_for_each_entry_safe(domain, next, &iommu->domains, next) {
 		if (!type1_domain_abandoned(domain))
@@ -201,14 +194,6 @@ static void type1_free_abandoned(struct type1_iommu *iommu)
 		type1_domain_free(domain);
 		iommu->abandoned--;
 	}
-}
-
-/* Unlock a container of which a mapping may have settled, or a group gone. */
-void type1_unlock(struct type1_iommu *iommu)
-{
-	if (unlikely(iommu->abandoned) && !iommu->busy)
-		type1_free_abandoned(iommu);
-	mutex_unlock(&iommu->lock);
 }
 
 static int type1_attach_iommu(struct type1_iommu *iommu,
@@ -258,7 +243,7 @@ static int type1_attach_iommu(struct type1_iommu *iommu,
 		goto err_ranges;
 
 	if (own) {
-		ret = iommu->pin_error ?: type1_domain_fill(iommu, domain);
+		ret = type1_domain_fill(iommu, domain);
 		if (ret)
 			goto err_ranges;
 	}
@@ -277,37 +262,8 @@ err_leave:
 }
 
 /*
- * For the first domain all mappings have to be pinned. That is done with no lock
- * that anybody needs who detaches; no ioctl is at work meanwhile.
- */
-void type1_begin_attach(void *data, enum vfio_group_type type)
-{
-	struct type1_iommu *iommu = data;
-
-	if (type != VFIO_IOMMU)
-		return;
-
-	mutex_lock(&iommu->lock);
-	iommu->attaching = true;
-	if (!type1_has_domain(iommu) && !iommu->vaddr_invalid)
-		iommu->pin_error = type1_populate_all(iommu);
-	type1_unlock(iommu);
-}
-
-void type1_end_attach(void *data)
-{
-	struct type1_iommu *iommu = data;
-
-	mutex_lock(&iommu->lock);
-	if (iommu->attaching && !type1_has_domain(iommu))
-		type1_depopulate_all(iommu);
-	iommu->attaching = false;
-	iommu->pin_error = 0;
-	type1_unlock(iommu);
-}
-
-/*
- * No ioctl is at work, so no mapping is busy and no domain abandoned.
+ * Neither an ioctl nor who detaches is at work, so no mapping has an owner and no
+ * domain is abandoned (type1_state.c).
  *
  * -EBUSY while user addresses are invalid: memory may have to be pinned.
  * -EINVAL: the group is attached already, or it cannot reach a mapping
@@ -328,6 +284,7 @@ int type1_attach_group(void *data, struct iommu_group *iommu_group,
 	group->group = iommu_group;
 
 	mutex_lock(&iommu->lock);
+	WARN_ON(iommu->busy || iommu->abandoned);
 	if (iommu->vaddr_invalid) {
 		ret = -EBUSY;
 	} else if (type1_find_group(iommu, iommu_group, &domain)) {
