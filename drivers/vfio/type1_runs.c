@@ -315,6 +315,7 @@ static void type1_domain_unmap_runs(struct type1_domain *domain,
 /* Give back what is pinned in the runs of @dma and forget the runs. */
 static void type1_runs_release(struct type1_dma *dma)
 {
+	const u64 unpin = dma->lost ? 0 : TYPE1_RUN_PINNED;
 	bool dirty = dma->prot & IOMMU_WRITE;
 	struct type1_chunk *chunk, *tmp;
 	struct page *page;
@@ -324,7 +325,7 @@ static void type1_runs_release(struct type1_dma *dma)
 	list_for_each_entry_safe(chunk, tmp, &dma->chunks, next) {
 		for (i = 0; i < chunk->used; i++) {
 			run = chunk->runs[i];
-			if (!(run & TYPE1_RUN_PINNED) || dma->lost)
+			if (!(run & unpin))
 				continue;
 			page = pfn_to_page(type1_run_pfn(run));
 			unpin_user_page_range_dirty_lock(page,
