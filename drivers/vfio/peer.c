@@ -116,14 +116,16 @@ EXPORT_SYMBOL_GPL(vfio_peer_unregister_host);
  * @vma: where a user wants to map something from
  *
  * Context: mmap_lock is held.
- * Return: true if @vma maps a device file whose device has such memory there.
+ * Return: 0 if @vma does not map a device file; 1 if it does, of a device that has
+ * such memory there; -EFAULT if nobody tells when what it shows goes, so that it must
+ * not be mapped.
  */
-bool vfio_peer_vma(struct vfio_peer *peer, struct vm_area_struct *vma)
+int vfio_peer_vma(struct vfio_peer *peer, struct vm_area_struct *vma)
 {
 	struct vfio_peer_host *host;
 
 	if (!vma->vm_file || !vfio_device_from_file(vma->vm_file))
-		return false;
+		return 0;
 
 	peer->host = NULL;
 	spin_lock(&vfio_peer_hosts_lock);
@@ -131,14 +133,14 @@ bool vfio_peer_vma(struct vfio_peer *peer, struct vm_area_struct *vma)
 		if (host->vm_ops == vma->vm_ops)
 			peer->host = host;
 	spin_unlock(&vfio_peer_hosts_lock);
-	return peer->host;
+	return peer->host ? 1 : -EFAULT;
 }
 EXPORT_SYMBOL_GPL(vfio_peer_vma);
 
 /**
  * vfio_peer_attach - map a part of a device file, as long as its memory is there
  * @peer: ops, offset and size are set
- * @file: of the VMA for which vfio_peer_vma() was true, referenced by the
+ * @file: of the VMA for which vfio_peer_vma() was 1, referenced by the
  *	caller until this returns
  *
  * Return: 0 with the translation made; -EFAULT where the memory is not there;

@@ -12,8 +12,8 @@
  * Groups are attached to the container. A group behind an IOMMU (type1_group
  * on a type1_domain) lets its devices reach all mappings at any time, so as
  * long as there is one domain, every page of every mapping is pinned and
- * mapped in every domain: all or none, except while the mapping is busy (see
- * below). An emulated group (on type1_iommu::emulated) reaches nothing by
+ * mapped in every domain: all or none, except while the mapping has an owner (see
+ * type1_state.c). An emulated group (on type1_iommu::emulated) reaches nothing by
  * itself: its driver asks for single pages (type1_pin).
  *
  * What was pinned is remembered as physical runs (struct type1_chunk), in the
@@ -24,11 +24,13 @@
  * memory; as IOMMU pages are aligned by nature, the last rule costs no large
  * page. Each run is handed to the IOMMU whole, which picks the page sizes.
  *
- * There are two kinds of page. Those of which the kernel could take a
- * reference (PINNED in the run) and those that only a PFN mapping shows, the
- * BARs of other devices for example; of the latter there is nothing to give
- * back. Memory that the kernel does not manage (no struct page, or a reserved
- * one) is not charged to anybody.
+ * There are three kinds of memory, and a mapping may have runs of each, in whatever
+ * order the user has it: pages of which the kernel could take a reference (PINNED in
+ * the run); frames that only a PFN mapping shows, of which there is nothing to give
+ * back; and the memory of a VFIO device (PEER), which is not mapped as frames, but
+ * by the device's gate (type1_peer.c): of it the run holds nothing but the length.
+ * Memory that the kernel does not manage (no struct page, or a reserved one) is not
+ * charged to anybody.
  *
  * Accounting
  * ----------
@@ -51,23 +53,9 @@
  * set when a driver pins or writes it; a query reports and clears the bitmap
  * and sets it again for what is pinned still.
  *
- * Busy mappings
- * -------------
- * To pin, map, unmap and unpin a mapping takes as long as the mapping is large,
- * and faults of user memory take as long as they like. So the lock is not held
- * meanwhile: the mapping is marked busy (type1_busy()) and belongs to whoever
- * marked it, until type1_settled(). It stays in the tree, or is in it already.
- * Everybody else who wants to know or change something about its range waits
- * (type1_wait()) and looks again; the rest of the container goes on. Only a
- * query of dirty pages, which reads what lock covers, does not wait.
- *
- * What is done to a busy mapping reads the list of domains, which holds still
- * then. The core lets no group attach while an ioctl is in the back end. One may
- * detach, and waits for nobody: that ends the DMA of its devices, at once, and if
- * it leaves a domain without a group, that stays on the list, abandoned, as long
- * as there are busy mappings. Who settles the last one frees it, and if no
- * domain is left, unpins all mappings (type1_unlock()). Attaching and unpinning
- * drop the lock in the same way as ioctls do.
+ * Mappings that somebody works on
+ * --------------------------------
+ * See type1_state.c.
  *
  * Attaching must not wait for the user's memory either. So what the first domain
  * needs of it is pinned before (type1_begin_attach()), and stays so to the end
@@ -78,12 +66,12 @@
  *	notify_lock > (locks of the drivers) > lock > mmap_lock >
  *		memory_lock of a device whose BAR is mapped > peer_lock
  *
- * lock covers everything in the container: tree, mappings that are not busy,
+ * lock covers everything in the container: tree, mappings that have no owner,
  * domains, groups, ranges, dirty state. Under it mmap_lock is taken to charge, so
  * nobody may take it under mmap_lock or any lock that a fault handler takes.
  * Memory of the user is never faulted in under it. A driver's calls do that
- * before, without making the mapping busy, and see by the epoch whether a mapping
- * has gone or changed its address meanwhile.
+ * before, without owning the mapping, and see by the epoch whether a mapping has
+ * gone or changed its address meanwhile.
  *
  * notify_lock covers the list of devices whose drivers pin pages. They are
  * told that a mapping goes (dma_unmap) with only notify_lock held, since they
@@ -121,14 +109,14 @@
  * @unscoped: groups that may dirty any page
  * @vaddr_invalid: mappings whose user address was taken away
  * @pages: room for TYPE1_BATCH_PAGES, for who pins first; NULL while in use
- * @busy: mappings that are busy
- * @settled: woken when one is no longer
+ * @busy: mappings that have an owner
+ * @settled: woken when one has none any more
  * @peer_lock: for changes of @domains, too; see type1_peer.c
  * @v2: unmap is exact
  * @nesting: domains must be fit for nesting
  * @tracking: dirty tracking is on
- * @attaching: mappings stay pinned
- * @pin_error: not all of them could be
+ * @attaching: mappings are wanted FULL for a group that comes
+ * @pin_error: why not all of them are
  */
 struct type1_iommu {
 	struct mutex notify_lock;	/* outermost */
@@ -201,7 +189,9 @@ struct type1_chunk {
  * multiple of TYPE1_RUN_PAGES.
  */
 #define TYPE1_RUN_PINNED	BIT_ULL(0)
-#define TYPE1_RUN_LEN_SHIFT	1
+#define TYPE1_RUN_PEER		BIT_ULL(1)
+#define TYPE1_RUN_KIND		(TYPE1_RUN_PINNED | TYPE1_RUN_PEER)
+#define TYPE1_RUN_LEN_SHIFT	2
 #define TYPE1_RUN_LEN_BITS	18
 #define TYPE1_RUN_PFN_SHIFT	(TYPE1_RUN_LEN_SHIFT + TYPE1_RUN_LEN_BITS)
 #define TYPE1_RUN_PAGES		BIT(TYPE1_RUN_LEN_BITS)
@@ -222,6 +212,14 @@ static inline unsigned long type1_run_npages(u64 run)
 	return ((run >> TYPE1_RUN_LEN_SHIFT) & (TYPE1_RUN_PAGES - 1)) + 1;
 }
 
+/* See type1_state.c. */
+enum type1_state {
+	TYPE1_EMPTY,
+	TYPE1_FILLING,
+	TYPE1_FULL,
+	TYPE1_EMPTYING,
+};
+
 /**
  * struct type1_dma - a mapping
  * @node: in type1_iommu::dmas
@@ -230,16 +228,18 @@ static inline unsigned long type1_run_npages(u64 run)
  * @vaddr: the user address behind @iova
  * @vaddr_invalid: @vaddr was taken away, until user space brings a new one
  * @leaving: drivers have been told to let go, and may not pin any more
- * @busy: somebody works on it without the lock
+ * @lost: an IOMMU did not unmap it: its pages are never unpinned
+ * @state: what it is, see type1_state.c
  * @lock_cap: whoever mapped it may exceed the limit of locked memory
  * @prot: IOMMU_READ, IOMMU_WRITE
+ * @owner: who works on it without the lock, or NULL
  * @task: whose limit counts, a thread group leader
  * @mm: where @vaddr is and what is charged, held by mmgrab()
  * @charged: pages charged to @mm
- * @mapped: bytes from @iova on that are in the domains
+ * @mapped: bytes from @iova on that are in the domains, peers or not
  * @going: in the list of who unmaps several
- * @chunks: list of struct type1_chunk: the pages of the mapping, if pinned
- * @peers: list of struct type1_peer: device memory, in place of @chunks
+ * @chunks: list of struct type1_chunk: the runs of the mapping, if pinned
+ * @peers: list of struct type1_peer: what is behind the PEER ones
  * @pins: tree of struct type1_pin: the pages that drivers have pinned
  * @dirty: a bit per PAGE_SIZE, if dirty tracking is on
  */
@@ -250,16 +250,18 @@ struct type1_dma {
 	unsigned long vaddr;
 	bool vaddr_invalid;
 	bool leaving;
-	bool busy;
+	bool lost;
+	u8 state;
 	bool lock_cap;
-	int prot;
+	u8 prot;
+	struct task_struct *owner;
 	struct task_struct *task;
 	struct mm_struct *mm;
 	unsigned long charged;
 	unsigned long mapped;
 	struct list_head going;
 	struct list_head chunks;
-	struct list_head peers;
+	struct hlist_head peers;
 	struct rb_root pins;
 	unsigned long *dirty;
 };
@@ -281,22 +283,33 @@ struct type1_range {
 	unsigned long last;
 };
 
+/* What there is at a user's address. */
+enum type1_kind {
+	TYPE1_PAGES,	/* with a reference */
+	TYPE1_FRAMES,	/* without */
+	TYPE1_PEER,	/* a device's memory */
+};
+
 /**
  * struct type1_batch - some pages of user memory, on their way into runs or pins
  * @mm: whose memory it is; the caller holds a user of it
- * @write: it will be written to
- * @pages: what pin_user_pages_remote() gave, if @pinned
- * @pfn: the first of consecutive frames, if not @pinned
+ * @prot: what will be done with it
  * @npages: how many there are
- * @pinned: the pages are referenced
+ * @kind: what they are
+ * @pages: PAGES: what pin_user_pages_remote() gave
+ * @pfn: FRAMES: the first, the others follow it
+ * @peer: PEER: host, offset and size
+ * @file: PEER: the device's, with a reference
  */
 struct type1_batch {
 	struct mm_struct *mm;
-	bool write;
+	int prot;
+	unsigned long npages;
+	enum type1_kind kind;
 	struct page **pages;
 	unsigned long pfn;
-	unsigned long npages;
-	bool pinned;
+	struct vfio_peer peer;
+	struct file *file;
 };
 
 /* How many pages are pinned at a time: 8 MiB of 4 KiB pages. */
@@ -314,7 +327,9 @@ extern bool type1_disable_hugepages;
 unsigned long type1_min_pgsize(const struct type1_iommu *iommu);
 
 /* type1_peer.c: other devices' memory */
-int type1_peers_add(struct type1_iommu *iommu, struct type1_dma *dma);
+int type1_peer_add(struct type1_iommu *iommu, struct type1_dma *dma,
+		   unsigned long iova, struct type1_batch *batch);
+bool type1_is_peer(const struct type1_dma *dma, unsigned long iova);
 void type1_peers_remove(struct type1_dma *dma);
 int type1_domain_list(struct type1_iommu *iommu, struct type1_domain *domain);
 void type1_domain_unlist(struct type1_iommu *iommu,
@@ -330,14 +345,22 @@ struct type1_dma *type1_dma_each(struct type1_iommu *iommu,
 				 unsigned long last);
 bool type1_dma_cut(struct type1_iommu *iommu, unsigned long first,
 		   unsigned long last);
-void type1_busy(struct type1_iommu *iommu, struct type1_dma *dma);
-void type1_settled(struct type1_iommu *iommu, struct type1_dma *dma);
-bool type1_is_busy(struct type1_iommu *iommu, unsigned long first,
-		   unsigned long last);
-int type1_wait(struct type1_iommu *iommu, unsigned int state);
 void type1_dma_remove_all(struct type1_iommu *iommu);
 int type1_ioctl_map(struct type1_iommu *iommu, void __user *arg);
 int type1_ioctl_unmap(struct type1_iommu *iommu, void __user *arg);
+
+/* type1_state.c: whose a mapping is, and which are pinned */
+void type1_take(struct type1_iommu *iommu, struct type1_dma *dma,
+		enum type1_state state);
+void type1_assert_own(const struct type1_dma *dma, enum type1_state state);
+void type1_settle(struct type1_iommu *iommu, struct type1_dma *dma);
+bool type1_is_busy(struct type1_iommu *iommu, unsigned long first,
+		   unsigned long last);
+int type1_wait(struct type1_iommu *iommu, unsigned int state);
+void type1_unlock(struct type1_iommu *iommu);
+void type1_begin_attach(void *data, enum vfio_group_type type);
+void type1_end_attach(void *data);
+int type1_domain_fill(struct type1_iommu *iommu, struct type1_domain *domain);
 
 /* type1_pin.c: user memory to physical pages */
 long type1_batch_fill(struct type1_batch *batch, unsigned long vaddr,
@@ -351,19 +374,17 @@ int type1_charge_move(struct type1_dma *dma);
 /* type1_runs.c: mappings in domains */
 int type1_dma_populate(struct type1_iommu *iommu, struct type1_dma *dma);
 void type1_dma_depopulate(struct type1_iommu *iommu, struct type1_dma *dma);
-int type1_populate_all(struct type1_iommu *iommu);
-bool type1_depopulate_all(struct type1_iommu *iommu);
-int type1_domain_fill(struct type1_iommu *iommu, struct type1_domain *domain);
+int type1_domain_fill_one(struct type1_domain *domain, struct type1_dma *dma);
+void type1_domain_undo(struct type1_domain *domain, struct type1_dma *dma,
+		       unsigned long iova, unsigned long size);
 
 /* type1_domain.c: groups come and go */
-void type1_begin_attach(void *data, enum vfio_group_type type);
-void type1_end_attach(void *data);
 int type1_attach_group(void *data, struct iommu_group *group,
 		       enum vfio_group_type type);
 void type1_detach_group(void *data, struct iommu_group *group);
 bool type1_domain_abandoned(const struct type1_domain *domain);
 bool type1_has_domain(const struct type1_iommu *iommu);
-void type1_unlock(struct type1_iommu *iommu);
+void type1_free_abandoned(struct type1_iommu *iommu);
 struct type1_group *type1_find_group(struct type1_iommu *iommu,
 				     struct iommu_group *group,
 				     struct type1_domain **domain);

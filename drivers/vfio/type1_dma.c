@@ -66,59 +66,6 @@ bool type1_dma_cut(struct type1_iommu *iommu, unsigned long first,
 	return dma && dma->last != last;
 }
 
-/* From here on @dma is the caller's, with or without the lock. */
-void type1_busy(struct type1_iommu *iommu, struct type1_dma *dma)
-{
-	lockdep_assert_held(&iommu->lock);
-	WARN_ON(dma->busy);
-	dma->busy = true;
-	iommu->busy++;
-}
-
-void type1_settled(struct type1_iommu *iommu, struct type1_dma *dma)
-{
-	lockdep_assert_held(&iommu->lock);
-	dma->busy = false;
-	iommu->busy--;
-	/* Whoever waits began to under the lock. */
-	if (waitqueue_active(&iommu->settled))
-		wake_up_all(&iommu->settled);
-}
-
-/* Is a mapping that has an address in the range busy? */
-bool type1_is_busy(struct type1_iommu *iommu, unsigned long first,
-		   unsigned long last)
-{
-	struct type1_dma *dma = NULL;
-
-	lockdep_assert_held(&iommu->lock);
-	if (!iommu->busy)
-		return false;
-	while ((dma = type1_dma_each(iommu, dma, first, last)))
-		if (dma->busy)
-			return true;
-	return false;
-}
-
-/*
- * Wait until a mapping is no longer busy. Drops the lock: what the caller knew
- * of the container is no longer so. With TASK_KILLABLE as @state -EINTR if
- * killed, else 0.
- */
-int type1_wait(struct type1_iommu *iommu, unsigned int state)
-{
-	DEFINE_WAIT(wait);
-
-	/* Whoever wakes us holds the lock. */
-	prepare_to_wait(&iommu->settled, &wait, state);
-	mutex_unlock(&iommu->lock);
-	schedule();
-	finish_wait(&iommu->settled, &wait);
-	mutex_lock(&iommu->lock);
-	return state == TASK_KILLABLE && fatal_signal_pending(current) ?
-	       -EINTR : 0;
-}
-
 static void type1_dma_insert(struct type1_iommu *iommu, struct type1_dma *new)
 {
 	struct rb_node **link = &iommu->dmas.rb_node, *parent = NULL;
@@ -163,7 +110,7 @@ static struct type1_dma *type1_dma_alloc(unsigned long iova,
 	dma->vaddr = vaddr;
 	dma->prot = prot;
 	INIT_LIST_HEAD(&dma->chunks);
-	INIT_LIST_HEAD(&dma->peers);
+	INIT_HLIST_HEAD(&dma->peers);
 	dma->pins = RB_ROOT;
 	dma->lock_cap = capable(CAP_IPC_LOCK);
 	dma->task = get_task_struct(current->group_leader);
@@ -180,7 +127,7 @@ static void type1_dma_free(struct type1_dma *dma)
 	kmem_cache_free(type1_dma_cache, dma);
 }
 
-/* A busy mapping without pages settles by not being there any more. */
+/* The caller's own mapping, EMPTY, settles by not being there any more. */
 static void type1_dma_erase(struct type1_iommu *iommu, struct type1_dma *dma)
 {
 	if (dma->vaddr_invalid)
@@ -188,12 +135,12 @@ static void type1_dma_erase(struct type1_iommu *iommu, struct type1_dma *dma)
 	rb_erase(&dma->node, &iommu->dmas);
 	iommu->epoch++;
 	iommu->avail++;
-	type1_settled(iommu, dma);
+	type1_settle(iommu, dma);
 	type1_dma_free(dma);
 }
 
 /*
- * End a busy mapping, whose drivers have let go of their pages. Drops the lock
+ * End a mapping, EMPTYING, whose drivers have let go of their pages. Drops the lock
  * meanwhile.
  */
 static void type1_dma_remove(struct type1_iommu *iommu, struct type1_dma *dma)
@@ -208,7 +155,7 @@ void type1_dma_remove_all(struct type1_iommu *iommu)
 	struct type1_dma *dma;
 
 	while ((dma = type1_dma_entry(rb_first(&iommu->dmas)))) {
-		type1_busy(iommu, dma);
+		type1_take(iommu, dma, TYPE1_EMPTYING);
 		type1_dma_remove(iommu, dma);
 	}
 }
@@ -256,12 +203,12 @@ static int type1_map(struct type1_iommu *iommu, unsigned long iova,
 	if (!type1_has_domain(iommu))
 		return 0;
 
-	type1_busy(iommu, dma);
+	type1_take(iommu, dma, TYPE1_FILLING);
 	ret = type1_dma_populate(iommu, dma);
 	if (ret)
 		type1_dma_erase(iommu, dma);
 	else
-		type1_settled(iommu, dma);
+		type1_settle(iommu, dma);
 	return ret;
 }
 
@@ -437,7 +384,7 @@ static int type1_unmap_range(struct type1_iommu *iommu, unsigned long first,
 
 	for (dma = type1_unmap_first(iommu, first, last); dma;
 	     dma = type1_dma_next(dma, last)) {
-		type1_busy(iommu, dma);
+		type1_take(iommu, dma, TYPE1_EMPTYING);
 		list_add_tail(&dma->going, &going);
 	}
 
@@ -452,7 +399,7 @@ static int type1_unmap_range(struct type1_iommu *iommu, unsigned long first,
 				ret = -EINTR;
 		} else {
 			dma->leaving = false;
-			type1_settled(iommu, dma);
+			type1_settle(iommu, dma);
 		}
 	}
 	return ret;

@@ -62,11 +62,15 @@ static unsigned long type1_common_pgsizes(struct type1_iommu *iommu)
 	return sizes;
 }
 
-static int type1_first_device(struct device *dev, void *data)
+/*
+ * The group's devices stay only as long as its mutex is held, which is around this:
+ * one without a driver may be removed at any time.
+ */
+static int type1_alloc_for_device(struct device *dev, void *data)
 {
-	struct device **found = data;
+	struct iommu_domain **domain = data;
 
-	*found = dev;
+	*domain = iommu_paging_domain_alloc(dev);
 	return 1;
 }
 
@@ -82,7 +86,6 @@ static struct type1_domain *type1_domain_make(struct type1_iommu *iommu,
 {
 	const struct iommu_domain_ops *ops;
 	struct type1_domain *domain;
-	struct device *dev = NULL;
 	int ret;
 
 	domain = kzalloc(sizeof(*domain), GFP_KERNEL);
@@ -91,10 +94,10 @@ static struct type1_domain *type1_domain_make(struct type1_iommu *iommu,
 	INIT_LIST_HEAD(&domain->groups);
 	INIT_LIST_HEAD(&domain->next);
 
-	/* Whoever attaches a group keeps its devices from going away. */
-	iommu_group_for_each_dev(group->group, &dev, type1_first_device);
-	domain->domain = dev ? iommu_paging_domain_alloc(dev) :
-			       ERR_PTR(-ENODEV);
+	/* For the first device. */
+	domain->domain = ERR_PTR(-ENODEV);
+	iommu_group_for_each_dev(group->group, &domain->domain,
+				 type1_alloc_for_device);
 	if (IS_ERR(domain->domain)) {
 		ret = PTR_ERR(domain->domain);
 		kfree(domain);
@@ -176,20 +179,13 @@ static void type1_domain_leave(struct type1_iommu *iommu,
 	}
 }
 
-/*
- * Free the abandoned domains, unless a mapping is busy or becomes so meanwhile:
- * then who settles it comes here again. Mappings outlive the last domain, but
- * for drivers that pin, and for the other ioctls. Drops the lock.
- */
-static void type1_free_abandoned(struct type1_iommu *iommu)
+/* No mapping has an owner, or he might be at work in one of them. */
+void type1_free_abandoned(struct type1_iommu *iommu)
 {
 	struct type1_domain *domain, *next;
-	bool again = !type1_has_domain(iommu) && !iommu->attaching;
 
-	while (again && !iommu->busy)
-		again = type1_depopulate_all(iommu);
-	if (iommu->busy)
-		return;
+	lockdep_assert_held(&iommu->lock);
+	WARN_ON(iommu->busy);
 
 	list_for_each_entry_safe(domain, next, &iommu->domains, next) {
 		if (!type1_domain_abandoned(domain))
@@ -198,14 +194,6 @@ static void type1_free_abandoned(struct type1_iommu *iommu)
 		type1_domain_free(domain);
 		iommu->abandoned--;
 	}
-}
-
-/* Unlock a container of which a mapping may have settled, or a group gone. */
-void type1_unlock(struct type1_iommu *iommu)
-{
-	if (unlikely(iommu->abandoned) && !iommu->busy)
-		type1_free_abandoned(iommu);
-	mutex_unlock(&iommu->lock);
 }
 
 static int type1_attach_iommu(struct type1_iommu *iommu,
@@ -255,7 +243,7 @@ static int type1_attach_iommu(struct type1_iommu *iommu,
 		goto err_ranges;
 
 	if (own) {
-		ret = iommu->pin_error ?: type1_domain_fill(iommu, domain);
+		ret = type1_domain_fill(iommu, domain);
 		if (ret)
 			goto err_ranges;
 	}
@@ -274,37 +262,8 @@ err_leave:
 }
 
 /*
- * For the first domain all mappings have to be pinned. That is done with no lock
- * that anybody needs who detaches; no ioctl is at work meanwhile.
- */
-void type1_begin_attach(void *data, enum vfio_group_type type)
-{
-	struct type1_iommu *iommu = data;
-
-	if (type != VFIO_IOMMU)
-		return;
-
-	mutex_lock(&iommu->lock);
-	iommu->attaching = true;
-	if (!type1_has_domain(iommu) && !iommu->vaddr_invalid)
-		iommu->pin_error = type1_populate_all(iommu);
-	type1_unlock(iommu);
-}
-
-void type1_end_attach(void *data)
-{
-	struct type1_iommu *iommu = data;
-
-	mutex_lock(&iommu->lock);
-	if (iommu->attaching && !type1_has_domain(iommu))
-		type1_depopulate_all(iommu);
-	iommu->attaching = false;
-	iommu->pin_error = 0;
-	type1_unlock(iommu);
-}
-
-/*
- * No ioctl is at work, so no mapping is busy and no domain abandoned.
+ * Neither an ioctl nor who detaches is at work, so no mapping has an owner and no
+ * domain is abandoned (type1_state.c).
  *
  * -EBUSY while user addresses are invalid: memory may have to be pinned.
  * -EINVAL: the group is attached already, or it cannot reach a mapping
@@ -325,6 +284,7 @@ int type1_attach_group(void *data, struct iommu_group *iommu_group,
 	group->group = iommu_group;
 
 	mutex_lock(&iommu->lock);
+	WARN_ON(iommu->busy || iommu->abandoned);
 	if (iommu->vaddr_invalid) {
 		ret = -EBUSY;
 	} else if (type1_find_group(iommu, iommu_group, &domain)) {

@@ -2,6 +2,7 @@
 /* Drivers that do their device's DMA themselves, and pin pages for it. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/file.h>
 #include <linux/kthread.h>
 #include <linux/overflow.h>
 #include <linux/pagemap.h>
@@ -91,10 +92,13 @@ void type1_pins_mark_dirty(struct type1_dma *dma, unsigned long first,
 		type1_dirty_set(dma, pin->iova, pin->iova);
 }
 
-/* Is every page of @dma, which is not busy, pinned and paid for already? */
-static bool type1_populated(struct type1_dma *dma)
+/*
+ * Is the page at @iova in @dma, which has no owner, pinned and paid for already? Not
+ * one of another device's, which is no page, should it be a page by now.
+ */
+static bool type1_is_paid(const struct type1_dma *dma, unsigned long iova)
 {
-	return !list_empty(&dma->chunks);
+	return dma->state == TYPE1_FULL && !type1_is_peer(dma, iova);
 }
 
 static void type1_pin_drop(struct type1_dma *dma, struct type1_pin *pin)
@@ -130,7 +134,7 @@ static bool type1_unpin_one(struct type1_iommu *iommu, unsigned long iova)
 	if (--pin->refs)
 		return true;
 
-	if (pin->managed && !type1_populated(dma))
+	if (pin->managed && !type1_is_paid(dma, iova))
 		type1_uncharge(dma, 1);
 	type1_pin_drop(dma, pin);
 	return true;
@@ -208,19 +212,19 @@ static void type1_pinning_discard(struct type1_pinning *p)
 static int type1_pinning_make(struct type1_pinning *p, int i,
 			      const struct type1_batch *batch, long nr)
 {
+	bool pinned = batch->kind == TYPE1_PAGES;
 	struct type1_pin *pin;
 
 	/* A driver gets pages, so a BAR is of no use to it. */
-	if (!batch->pinned && !pfn_valid(batch->pfn + nr))
+	if (!pinned && !pfn_valid(batch->pfn + nr))
 		return -EINVAL;
 
 	pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
 	if (!pin)
 		return -ENOMEM;
 	pin->iova = p->iova + i * PAGE_SIZE;
-	pin->page = batch->pinned ? batch->pages[nr] :
-				    pfn_to_page(batch->pfn + nr);
-	pin->pinned = batch->pinned;
+	pin->page = pinned ? batch->pages[nr] : pfn_to_page(batch->pfn + nr);
+	pin->pinned = pinned;
 	pin->managed = !PageReserved(pin->page);
 	pin->refs = 1;
 	p->made[i] = pin;
@@ -236,7 +240,7 @@ static int type1_pinning_fetch(struct type1_pinning *p, struct type1_dma *dma,
 {
 	struct type1_batch batch = {
 		.mm = dma->mm,
-		.write = dma->prot & IOMMU_WRITE,
+		.prot = dma->prot,
 		.pages = p->pages + i,
 	};
 	unsigned long iova = p->iova + i * PAGE_SIZE;
@@ -258,13 +262,17 @@ static int type1_pinning_fetch(struct type1_pinning *p, struct type1_dma *dma,
 	mutex_unlock(&p->iommu->lock);
 
 	nr = type1_batch_fill(&batch, vaddr, npages);
+	if (nr > 0 && batch.kind == TYPE1_PEER) {
+		fput(batch.file);
+		nr = -EINVAL;
+	}
 	if (nr < 0)
 		ret = nr;
 	for (done = 0; done < nr; done++) {
 		err = type1_pinning_make(p, i + done, &batch, done);
 		if (err) {
 			ret = err;
-			if (batch.pinned)
+			if (batch.kind == TYPE1_PAGES)
 				unpin_user_pages(batch.pages + done, nr - done);
 			break;
 		}
@@ -321,7 +329,7 @@ static int type1_pinning_insert(struct type1_pinning *p, int i,
 	struct type1_pin *pin = p->made[i];
 	int ret;
 
-	if (pin->managed && !type1_populated(dma)) {
+	if (pin->managed && !type1_is_paid(dma, pin->iova)) {
 		if (!mmget_not_zero(dma->mm))
 			return -ENODEV;
 		ret = type1_charge(dma, 1);

@@ -67,45 +67,55 @@ static int type1_follow_leaf(struct vm_area_struct *vma, unsigned long addr,
 }
 
 /*
- * The frames behind a VM_PFNMAP mapping, as far as they are consecutive.
- * Called with the mmap lock held for read; may drop and retake it.
+ * If @vma maps a device file, say which part of it is at @addr: up to @npages, or
+ * -EFAULT where it does not give the rights, or nobody tells when that memory goes.
+ * 0 if it is other memory.
  */
-static long type1_follow_pfns(struct mm_struct *mm, unsigned long addr,
-			      unsigned long npages, bool write,
-			      unsigned long *first)
+static long type1_find_peer(struct type1_batch *batch,
+			    struct vm_area_struct *vma, unsigned long addr,
+			    unsigned long npages)
 {
-	unsigned int fault_flags = FAULT_FLAG_REMOTE;
-	unsigned long pfn, nr, done = 0;
-	struct vm_area_struct *vma;
-	bool unlocked;
-	unsigned int steps;
+	vm_flags_t need = 0;
 	int ret;
 
-	if (write)
-		fault_flags |= FAULT_FLAG_WRITE;
-	addr = untagged_addr_remote(mm, addr);
+	ret = vfio_peer_vma(&batch->peer, vma);
+	if (ret <= 0)
+		return ret;
 
-	for (;;) {
-		vma = vma_lookup(mm, addr);
-		if (!vma || !(vma->vm_flags & VM_PFNMAP))
-			return -EFAULT;
-		if (!type1_follow_leaf(vma, addr, write, &pfn, &nr))
-			break;
-		unlocked = false;
-		ret = fixup_user_fault(mm, addr, fault_flags, &unlocked);
-		if (ret)
-			return ret;
-		/* The lock was dropped and the VMA may have gone with it. */
-		if (unlocked)
-			continue;
-		if (type1_follow_leaf(vma, addr, write, &pfn, &nr))
-			return -EFAULT;
-		break;
-	}
+	if (batch->prot & IOMMU_READ)
+		need |= VM_READ;
+	if (batch->prot & IOMMU_WRITE)
+		need |= VM_WRITE;
+	if ((vma->vm_flags & need) != need)
+		return -EFAULT;
 
-	*first = pfn;
-	npages = min(npages, vma_pages(vma) -
-			     ((addr - vma->vm_start) >> PAGE_SHIFT));
+	npages = min(npages, (vma->vm_end - addr) >> PAGE_SHIFT);
+	batch->kind = TYPE1_PEER;
+	batch->peer.offset = ((loff_t)vma->vm_pgoff << PAGE_SHIFT) +
+			     (addr - vma->vm_start);
+	batch->peer.size = npages << PAGE_SHIFT;
+	batch->file = get_file(vma->vm_file);
+	return npages;
+}
+
+/*
+ * The frames at @addr in @vma, as far as they are consecutive. -EAGAIN if there is
+ * none that may be accessed so.
+ */
+static long type1_follow_pfns(struct type1_batch *batch,
+			      struct vm_area_struct *vma, unsigned long addr,
+			      unsigned long npages)
+{
+	bool write = batch->prot & IOMMU_WRITE;
+	unsigned long pfn, nr, done = 0;
+	unsigned int steps;
+
+	if (type1_follow_leaf(vma, addr, write, &pfn, &nr))
+		return -EAGAIN;
+
+	batch->kind = TYPE1_FRAMES;
+	batch->pfn = pfn;
+	npages = min(npages, (vma->vm_end - addr) >> PAGE_SHIFT);
 	for (steps = 0; steps < TYPE1_BATCH_PAGES; steps++) {
 		nr = min(nr, npages - done);
 		if (!type1_pfns_unmanaged(pfn, nr))
@@ -114,10 +124,49 @@ static long type1_follow_pfns(struct mm_struct *mm, unsigned long addr,
 		if (done == npages ||
 		    type1_follow_leaf(vma, addr + (done << PAGE_SHIFT), write,
 				      &pfn, &nr) ||
-		    pfn != *first + done)
+		    pfn != batch->pfn + done)
 			break;
 	}
 	return done;
+}
+
+/*
+ * What is at @addr in a VM_PFNMAP mapping. Called with the mmap lock held for read,
+ * under which all of it is looked at: a device's memory is never taken for other
+ * frames. May drop and retake the lock.
+ */
+static long type1_follow(struct type1_batch *batch, unsigned long addr,
+			 unsigned long npages)
+{
+	unsigned int fault_flags = FAULT_FLAG_REMOTE;
+	struct mm_struct *mm = batch->mm;
+	struct vm_area_struct *vma;
+	bool unlocked, faulted = false;
+	long ret;
+
+	if (batch->prot & IOMMU_WRITE)
+		fault_flags |= FAULT_FLAG_WRITE;
+	addr = untagged_addr_remote(mm, addr);
+
+	for (;;) {
+		vma = vma_lookup(mm, addr);
+		if (!vma || !(vma->vm_flags & VM_PFNMAP))
+			return -EFAULT;
+		ret = type1_find_peer(batch, vma, addr, npages);
+		if (ret)
+			return ret;
+		ret = type1_follow_pfns(batch, vma, addr, npages);
+		if (ret != -EAGAIN)
+			return ret;
+		if (faulted)
+			return -EFAULT;
+		unlocked = false;
+		ret = fixup_user_fault(mm, addr, fault_flags, &unlocked);
+		if (ret)
+			return ret;
+		/* Else the VMA may have gone with the lock: the fault is moot. */
+		faulted = !unlocked;
+	}
 }
 
 static long type1_gup(struct mm_struct *mm, unsigned long vaddr, int npages,
@@ -155,18 +204,17 @@ long type1_batch_fill(struct type1_batch *batch, unsigned long vaddr,
 		      unsigned long npages)
 {
 	struct mm_struct *mm = batch->mm;
-	bool write = batch->write;
 	long ret;
 
-	ret = type1_gup(mm, vaddr, min(npages, TYPE1_BATCH_PAGES), write,
-			batch->pages);
-	batch->pinned = ret > 0;
+	batch->kind = TYPE1_PAGES;
+	ret = type1_gup(mm, vaddr, min(npages, TYPE1_BATCH_PAGES),
+			batch->prot & IOMMU_WRITE, batch->pages);
 	if (!ret)
 		ret = -EFAULT;
 	if (ret == -EFAULT) {
 		if (mmap_read_lock_killable(mm))
 			return -EINTR;
-		ret = type1_follow_pfns(mm, vaddr, npages, write, &batch->pfn);
+		ret = type1_follow(batch, vaddr, npages);
 		mmap_read_unlock(mm);
 	}
 

@@ -52,7 +52,7 @@ static int type1_runs_add(struct type1_dma *dma, unsigned long pfn,
 			run = chunk->runs[chunk->used - 1];
 			len = type1_run_npages(run);
 			if (type1_run_pfn(run) + len == pfn &&
-			    (run & TYPE1_RUN_PINNED) == kind) {
+			    (run & TYPE1_RUN_KIND) == kind) {
 				chunk->runs[chunk->used - 1] =
 					type1_run(pfn - len, len + nr, kind);
 				continue;
@@ -112,11 +112,11 @@ static unsigned long type1_count_managed(struct page *page,
 }
 
 /*
- * Move a batch into the runs of @dma. *@managed counts the pages for which
- * somebody has to be charged. On failure the pages that found no place are let
- * go.
+ * Move a batch into the runs of @dma, at @iova. *@managed counts the pages for which
+ * somebody has to be charged. On failure the pages that found no place are let go.
  */
-static int type1_runs_add_batch(struct type1_dma *dma,
+static int type1_runs_add_batch(struct type1_iommu *iommu,
+				struct type1_dma *dma, unsigned long iova,
 				struct type1_batch *batch,
 				unsigned long *managed)
 {
@@ -124,8 +124,17 @@ static int type1_runs_add_batch(struct type1_dma *dma,
 	struct page *page;
 	int ret;
 
-	if (!batch->pinned)
+	switch (batch->kind) {
+	case TYPE1_PEER:
+		/* Runs of no frames, as long as the peer. */
+		ret = type1_peer_add(iommu, dma, iova, batch);
+		return ret ?: type1_runs_add(dma, 0, batch->npages,
+					     TYPE1_RUN_PEER);
+	case TYPE1_FRAMES:
 		return type1_runs_add(dma, batch->pfn, batch->npages, 0);
+	case TYPE1_PAGES:
+		break;
+	}
 
 	for (i = 0; i < batch->npages; i += nr) {
 		page = batch->pages[i];
@@ -177,40 +186,56 @@ static bool type1_cursor_next(struct type1_dma *dma, struct type1_cursor *cur,
 }
 
 /*
- * Unmap without stopping the CPU for long: in steps that end where no IOMMU
- * page can straddle, for none is larger than a run.
+ * Unmap a part of @dma that begins and ends where something was mapped. What the
+ * IOMMU does not let go of is lost: it must not become anybody else's memory.
  */
-static void type1_domain_unmap(struct type1_domain *domain, unsigned long iova,
+static void type1_domain_unmap(struct type1_domain *domain,
+			       struct type1_dma *dma, unsigned long iova,
 			       unsigned long size)
 {
-	const unsigned long max = TYPE1_RUN_PAGES << PAGE_SHIFT;
-	unsigned long step, done;
-
-	for (done = 0; done < size; done += step) {
-		step = min(max - (iova + done) % max, size - done);
-		WARN_ON(iommu_unmap(domain->domain, iova + done, step) != step);
-		cond_resched();
-	}
+	if (size && WARN_ON(iommu_unmap(domain->domain, iova, size) != size))
+		dma->lost = true;
+	cond_resched();
 }
 
-static int type1_domain_map(struct type1_domain *domain, unsigned long iova,
-			    u64 run, int prot)
+/*
+ * iommu_map() failed, and there are IOMMUs that do not tell how far they came. Unmap
+ * what is there, and only that: asked for what is not there an IOMMU may unmap more
+ * than it was asked for.
+ */
+void type1_domain_undo(struct type1_domain *domain, struct type1_dma *dma,
+		       unsigned long iova, unsigned long size)
+{
+	unsigned long step = BIT(__ffs(domain->domain->pgsize_bitmap));
+	unsigned long start = 0, done;
+
+	for (done = 0; done < size; done += step) {
+		if (iommu_iova_to_phys(domain->domain, iova + done))
+			continue;
+		type1_domain_unmap(domain, dma, iova + start, done - start);
+		start = done + step;
+	}
+	type1_domain_unmap(domain, dma, iova + start, done - start);
+}
+
+static int type1_domain_map(struct type1_domain *domain, struct type1_dma *dma,
+			    unsigned long iova, u64 run)
 {
 	unsigned long size = type1_run_npages(run) << PAGE_SHIFT;
 	phys_addr_t phys = PFN_PHYS(type1_run_pfn(run));
 	unsigned long step = size, done;
 	int ret;
 
-	if (READ_ONCE(type1_disable_hugepages)) {
-		step = BIT(__ffs(domain->domain->pgsize_bitmap));
-		step = min(size, max(step, PAGE_SIZE));
-	}
+	if (READ_ONCE(type1_disable_hugepages))
+		step = max(BIT(__ffs(domain->domain->pgsize_bitmap)),
+			   PAGE_SIZE);
 
 	for (done = 0; done < size; done += step) {
+		step = min(step, size - done);
 		ret = iommu_map(domain->domain, iova + done, phys + done, step,
-				prot | IOMMU_CACHE, GFP_KERNEL_ACCOUNT);
+				dma->prot | IOMMU_CACHE, GFP_KERNEL_ACCOUNT);
 		if (ret) {
-			type1_domain_unmap(domain, iova, done);
+			type1_domain_undo(domain, dma, iova, done + step);
 			return ret;
 		}
 		cond_resched();
@@ -232,25 +257,65 @@ static int type1_map_runs(struct type1_iommu *iommu, struct type1_dma *dma,
 
 	while (type1_cursor_next(dma, cur, keep_last, &run)) {
 		iova = dma->iova + dma->mapped;
+		dma->mapped += type1_run_npages(run) << PAGE_SHIFT;
+		if (run & TYPE1_RUN_PEER)
+			continue;
 		list_for_each_entry(domain, &iommu->domains, next) {
-			ret = type1_domain_map(domain, iova, run, dma->prot);
+			ret = type1_domain_map(domain, dma, iova, run);
 			if (ret)
 				goto undo;
 		}
-		dma->mapped += type1_run_npages(run) << PAGE_SHIFT;
 	}
 	return 0;
 
 undo:
+	dma->mapped = iova - dma->iova;
 	list_for_each_entry_continue_reverse(domain, &iommu->domains, next)
-		type1_domain_unmap(domain, iova,
+		type1_domain_unmap(domain, dma, iova,
 				   type1_run_npages(run) << PAGE_SHIFT);
 	return ret;
+}
+
+/* How much is unmapped at a time, or little more than twice of it. */
+#define TYPE1_UNMAP_BYTES	(TYPE1_RUN_PAGES << PAGE_SHIFT)
+
+/*
+ * Unmap the runs of @dma that are mapped, without stopping the CPU for long. There are
+ * IOMMUs that cannot unmap a part of what was mapped in one piece, so this cuts only
+ * where runs meet.
+ */
+static void type1_domain_unmap_runs(struct type1_domain *domain,
+				    struct type1_dma *dma)
+{
+	unsigned long iova = dma->iova, done = 0, size = 0, bytes;
+	struct type1_cursor cur = {};
+	u64 run;
+
+	if (dma->mapped <= TYPE1_UNMAP_BYTES && hlist_empty(&dma->peers)) {
+		type1_domain_unmap(domain, dma, iova, dma->mapped);
+		return;
+	}
+
+	while (done + size < dma->mapped &&
+	       type1_cursor_next(dma, &cur, false, &run)) {
+		bytes = type1_run_npages(run) << PAGE_SHIFT;
+		if (!(run & TYPE1_RUN_PEER))
+			size += bytes;
+		if (run & TYPE1_RUN_PEER || size >= TYPE1_UNMAP_BYTES) {
+			type1_domain_unmap(domain, dma, iova + done, size);
+			done += size;
+			size = 0;
+		}
+		if (run & TYPE1_RUN_PEER)
+			done += bytes;
+	}
+	type1_domain_unmap(domain, dma, iova + done, size);
 }
 
 /* Give back what is pinned in the runs of @dma and forget the runs. */
 static void type1_runs_release(struct type1_dma *dma)
 {
+	const u64 unpin = dma->lost ? 0 : TYPE1_RUN_PINNED;
 	bool dirty = dma->prot & IOMMU_WRITE;
 	struct type1_chunk *chunk, *tmp;
 	struct page *page;
@@ -260,7 +325,7 @@ static void type1_runs_release(struct type1_dma *dma)
 	list_for_each_entry_safe(chunk, tmp, &dma->chunks, next) {
 		for (i = 0; i < chunk->used; i++) {
 			run = chunk->runs[i];
-			if (!(run & TYPE1_RUN_PINNED))
+			if (!(run & unpin))
 				continue;
 			page = pfn_to_page(type1_run_pfn(run));
 			unpin_user_page_range_dirty_lock(page,
@@ -279,23 +344,24 @@ static void type1_dma_unmap_and_unpin(struct type1_iommu *iommu,
 {
 	struct type1_domain *domain;
 
-	type1_peers_remove(dma);
 	list_for_each_entry(domain, &iommu->domains, next)
-		type1_domain_unmap(domain, dma->iova, dma->mapped);
+		type1_domain_unmap_runs(domain, dma);
 	dma->mapped = 0;
+	type1_peers_remove(dma);
 	type1_runs_release(dma);
 	type1_charge_exactly(dma, type1_pins_managed(dma, dma->iova,
 						     dma->last));
 }
 
 /*
- * Take @dma, which is busy, out of all domains, unpin its pages and end their
+ * Take @dma, EMPTYING, out of all domains, unpin its pages and end their
  * charge, except for what drivers have pinned themselves. Drops the lock
  * meanwhile.
  */
 void type1_dma_depopulate(struct type1_iommu *iommu, struct type1_dma *dma)
 {
 	mutex_unlock(&iommu->lock);
+	type1_assert_own(dma, TYPE1_EMPTYING);
 	type1_dma_unmap_and_unpin(iommu, dma);
 	mutex_lock(&iommu->lock);
 }
@@ -311,10 +377,6 @@ static int type1_dma_pin_and_map(struct type1_iommu *iommu,
 	long nr;
 	int ret;
 
-	ret = type1_peers_add(iommu, dma);
-	if (ret)
-		return min(ret, 0);
-
 	while (left) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
@@ -323,7 +385,7 @@ static int type1_dma_pin_and_map(struct type1_iommu *iommu,
 			return nr;
 
 		managed = 0;
-		ret = type1_runs_add_batch(dma, batch, &managed);
+		ret = type1_runs_add_batch(iommu, dma, iova, batch, &managed);
 		if (ret)
 			return ret;
 
@@ -346,7 +408,7 @@ static int type1_dma_pin_and_map(struct type1_iommu *iommu,
 }
 
 /*
- * Pin the memory of @dma, which is busy, charge it and map it into all domains;
+ * Pin the memory of @dma, FILLING, charge it and map it into all domains;
  * nothing of it remains on failure. -ENODEV if the process it belongs to is
  * gone, else what type1_batch_fill(), type1_charge() and iommu_map() return.
  * Drops the lock meanwhile.
@@ -355,13 +417,14 @@ int type1_dma_populate(struct type1_iommu *iommu, struct type1_dma *dma)
 {
 	struct type1_batch batch = {
 		.mm = dma->mm,
-		.write = dma->prot & IOMMU_WRITE,
+		.prot = dma->prot,
 		.pages = iommu->pages,
 	};
 	int ret;
 
 	iommu->pages = NULL;
 	mutex_unlock(&iommu->lock);
+	type1_assert_own(dma, TYPE1_FILLING);
 
 	if (!batch.pages)
 		batch.pages = type1_batch_alloc();
@@ -384,78 +447,24 @@ int type1_dma_populate(struct type1_iommu *iommu, struct type1_dma *dma)
 	return ret;
 }
 
-/* Put the runs of @dma into one domain; on failure some are there. */
-static int type1_domain_fill_one(struct type1_domain *domain,
-				 struct type1_dma *dma)
+/*
+ * Put the runs of @dma, FILLING, into one domain; its peers are there (see
+ * type1_domain_list()). On failure some are.
+ */
+int type1_domain_fill_one(struct type1_domain *domain, struct type1_dma *dma)
 {
+	unsigned long iova = dma->iova;
 	struct type1_cursor cur = {};
-	unsigned long done = 0;
+	int ret = 0;
 	u64 run;
-	int ret;
 
-	while (type1_cursor_next(dma, &cur, false, &run)) {
-		ret = fatal_signal_pending(current) ? -EINTR :
-		      type1_domain_map(domain, dma->iova + done, run,
-				       dma->prot);
-		if (ret)
-			return ret;
-		done += type1_run_npages(run) << PAGE_SHIFT;
-	}
-	return 0;
-}
-
-/*
- * Unpin all mappings that are not busy. Drops the lock. Returns whether some
- * were.
- */
-bool type1_depopulate_all(struct type1_iommu *iommu)
-{
-	struct type1_dma *dma = NULL;
-	bool busy = false;
-
-	while ((dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
-		if (dma->busy) {
-			busy = true;
-			continue;
-		}
-		type1_busy(iommu, dma);
-		type1_dma_depopulate(iommu, dma);
-		type1_settled(iommu, dma);
-	}
-	return busy;
-}
-
-/* Pin all mappings; some may be if that fails. Drops the lock meanwhile. */
-int type1_populate_all(struct type1_iommu *iommu)
-{
-	struct type1_dma *dma = NULL;
-	int ret = 0;
-
-	while (!ret && (dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
-		type1_busy(iommu, dma);
-		ret = type1_dma_populate(iommu, dma);
-		type1_settled(iommu, dma);
-	}
-	return ret;
-}
-
-/*
- * Bring all mappings, which are pinned, into @domain, which is on the list of
- * domains already. Drops the lock meanwhile. On failure some are in it.
- */
-int type1_domain_fill(struct type1_iommu *iommu, struct type1_domain *domain)
-{
-	struct type1_dma *dma = NULL;
-	int ret = 0;
-
-	lockdep_assert_held(&iommu->lock);
-
-	while (!ret && (dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
-		type1_busy(iommu, dma);
-		mutex_unlock(&iommu->lock);
-		ret = type1_domain_fill_one(domain, dma);
-		mutex_lock(&iommu->lock);
-		type1_settled(iommu, dma);
+	type1_assert_own(dma, TYPE1_FILLING);
+	while (!ret && type1_cursor_next(dma, &cur, false, &run)) {
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
+		else if (!(run & TYPE1_RUN_PEER))
+			ret = type1_domain_map(domain, dma, iova, run);
+		iova += type1_run_npages(run) << PAGE_SHIFT;
 	}
 	return ret;
 }

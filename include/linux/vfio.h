@@ -352,7 +352,7 @@ vfio_find_device_in_devset(struct vfio_device_set *dev_set,
 void vfio_peer_register_host(struct vfio_peer_host *host);
 void vfio_peer_unregister_host(struct vfio_peer_host *host);
 void vfio_peers_detach(struct vfio_device *device, struct list_head *list);
-bool vfio_peer_vma(struct vfio_peer *peer, struct vm_area_struct *vma);
+int vfio_peer_vma(struct vfio_peer *peer, struct vm_area_struct *vma);
 int vfio_peer_attach(struct vfio_peer *peer, struct file *file);
 void vfio_peer_detach(struct vfio_peer *peer);
 

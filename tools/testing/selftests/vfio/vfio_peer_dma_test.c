@@ -22,6 +22,7 @@
 #define PAGE		VFIO_PAGE
 #define RAM_IOVA	0x100000UL
 #define BAR_IOVA	0x4000000UL
+#define MIXED_IOVA	0x3000000UL
 #define ROUNDS		40
 
 /* edu, and a device whose memory it reaches; both in one container. */
@@ -255,11 +256,9 @@ TEST_F(peer, parts)
 	EXPECT_EQ(0x5555, self->ram[0]);
 }
 
-/* One mapping over two VMAs of the BAR, and one that runs into other memory. */
+/* One mapping over two VMAs of the BAR. */
 TEST_F(peer, several_vmas)
 {
-	void *copy;
-
 	if (self->size < 8 * PAGE)
 		SKIP(return, "too small");
 	ASSERT_EQ(0, vfio_dma_unmap(self->edu.container, BAR_IOVA, self->size));
@@ -272,12 +271,223 @@ TEST_F(peer, several_vmas)
 	ASSERT_EQ(0, edu_copy(&self->edu, BAR_IOVA + 3 * PAGE, RAM_IOVA));
 	EXPECT_EQ(0x3333, self->ram[0]);
 	ASSERT_EQ(0, vfio_dma_unmap(self->edu.container, BAR_IOVA, 8 * PAGE));
+}
 
-	copy = mmap(self->bar + PAGE, PAGE, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-	ASSERT_EQ(self->bar + PAGE, copy);
-	EXPECT_EQ(-EFAULT, vfio_dma_map(self->edu.container, self->bar,
-					BAR_IOVA, 2 * PAGE));
+/*
+ * One mapping over pages of both kinds: 'b' is the page of the BAR that says
+ * something, 'm' is memory, which says at which place it is.
+ */
+static void *lay_out(FIXTURE_DATA(peer) *self,
+		     const FIXTURE_VARIANT(peer) *variant, const char *layout,
+		     int prot)
+{
+	uint64_t offset = variant->offset & -PAGE, len = strlen(layout), i;
+	struct vfio_region_info info;
+	void *mem, *at;
+
+	if (vfio_region_info(&self->peer, variant->bar, &info))
+		return NULL;
+	mem = mmap(NULL, (len + 2) * PAGE, PROT_NONE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (mem == MAP_FAILED)
+		return NULL;
+	/* None of it is next to anything. */
+	mem += PAGE;
+	for (i = 0; i < len; i++) {
+		at = mem + i * PAGE;
+		if (layout[i] == 'b') {
+			if (mmap(at, PAGE, prot, MAP_SHARED | MAP_FIXED,
+				 self->peer.device, info.offset + offset) != at)
+				return NULL;
+			continue;
+		}
+		if (mmap(at, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+			 MAP_ANONYMOUS | MAP_FIXED, -1, 0) != at)
+			return NULL;
+		*(uint64_t *)(at + variant->offset % PAGE) = 0xa000 + i;
+	}
+	return mem;
+}
+
+/* Which pages of @layout does edu find? 'x' is another page, or none. */
+static const char *found(FIXTURE_DATA(peer) *self,
+			 const FIXTURE_VARIANT(peer) *variant,
+			 const char *layout)
+{
+	static char result[16];
+	uint64_t iova = MIXED_IOVA + variant->offset % PAGE, i;
+
+	memset(result, 0, sizeof(result));
+	for (i = 0; layout[i]; i++, iova += PAGE) {
+		self->ram[0] = ~0ULL;
+		edu_dma(&self->edu, RAM_IOVA, 64, false);
+		edu_copy(&self->edu, iova, RAM_IOVA);
+		result[i] = self->ram[0] == self->good ? 'b' :
+			    self->ram[0] == 0xa000 + i ? 'm' : 'x';
+	}
+	return result;
+}
+
+#define EXPECT_FOUND(what) EXPECT_STREQ(what, found(self, variant, what))
+
+static void mixed(struct __test_metadata *_metadata, FIXTURE_DATA(peer) *self,
+		  const FIXTURE_VARIANT(peer) *variant, const char *layout)
+{
+	uint64_t size = strlen(layout) * PAGE, locked, i;
+	int c = self->edu.container, ret;
+	char cut[16] = {};
+	void *mem;
+
+	for (i = 0; layout[i]; i++)
+		cut[i] = layout[i] == 'b' ? 'x' : layout[i];
+	locked = vfio_locked_kb();
+	mem = lay_out(self, variant, layout, PROT_READ | PROT_WRITE);
+	ASSERT_NE(NULL, mem);
+	ASSERT_EQ(0, vfio_dma_map(c, mem, MIXED_IOVA, size));
+	EXPECT_FOUND(layout);
+	for (i = 0; layout[i]; i++)
+		locked += layout[i] == 'm' ? PAGE / 1024 : 0;
+	EXPECT_EQ(locked, vfio_locked_kb());
+
+	/* Off, and on again without its driver. */
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, 0, PCI_COMMAND_MEMORY));
+	EXPECT_FOUND(cut);
+	ASSERT_EQ(0, switch_memory(self, true));
+	EXPECT_FOUND(cut);
+	ASSERT_EQ(0, switch_memory(self, false));
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY, 0));
+	EXPECT_FOUND(layout);
+
+	ret = vfio_ioctl(self->peer.device, VFIO_DEVICE_RESET);
+	if (ret != -EINVAL) {
+		ASSERT_EQ(0, ret);
+		EXPECT_FOUND(layout);
+	}
+
+	/* Unmapped while it is off, nothing of it comes back. */
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, 0, PCI_COMMAND_MEMORY));
+	ASSERT_EQ(0, vfio_dma_unmap(c, MIXED_IOVA, size));
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY, 0));
+	EXPECT_STREQ("xxxxxxxx" + 8 - strlen(layout),
+		     found(self, variant, layout));
+	ASSERT_EQ(0, vfio_dma_map(c, mem, MIXED_IOVA, size));
+	EXPECT_FOUND(layout);
+
+	/* The last close ends it for good. */
+	ASSERT_EQ(0, vfio_dma_unmap(c, BAR_IOVA, self->size));
+	ASSERT_EQ(0, munmap(self->bar, self->size));
+	for (i = 0; layout[i]; i++)
+		if (layout[i] == 'b')
+			ASSERT_EQ(0, munmap(mem + i * PAGE, PAGE));
+	close(self->peer.device);
+	ASSERT_EQ(0, switch_memory(self, true));
+	EXPECT_FOUND(cut);
+	self->peer.device = vfio_get_device_fd(self->peer.group,
+					       self->peer.bdf);
+	ASSERT_LE(0, self->peer.device);
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY, 0));
+	EXPECT_FOUND(cut);
+	ASSERT_EQ(0, vfio_dma_unmap(c, MIXED_IOVA, size));
+}
+
+TEST_F(peer, behind_memory)
+{
+	mixed(_metadata, self, variant, "mb");
+}
+
+TEST_F(peer, before_memory)
+{
+	mixed(_metadata, self, variant, "bm");
+}
+
+TEST_F(peer, between_memory)
+{
+	mixed(_metadata, self, variant, "mbm");
+}
+
+TEST_F(peer, around_memory)
+{
+	mixed(_metadata, self, variant, "bmmb");
+}
+
+/* What is refused leaves nothing, whatever is in front of it. */
+TEST_F(peer, mixed_refused)
+{
+	int c = self->edu.container;
+	void *mem;
+
+	mem = lay_out(self, variant, "mbm", PROT_READ);
+	ASSERT_NE(NULL, mem);
+	EXPECT_EQ(-EFAULT, vfio_dma_map(c, mem, MIXED_IOVA, 3 * PAGE));
+	EXPECT_STREQ("xxx", found(self, variant, "mbm"));
+	EXPECT_EQ(0, vfio_dma_map_flags(c, mem, MIXED_IOVA, 3 * PAGE,
+					VFIO_DMA_MAP_FLAG_READ));
+	EXPECT_FOUND("mbm");
+	EXPECT_EQ(0, vfio_dma_unmap(c, MIXED_IOVA, 3 * PAGE));
+
+	mem = lay_out(self, variant, "bmb", PROT_READ | PROT_WRITE);
+	ASSERT_NE(NULL, mem);
+	ASSERT_EQ(0, munmap(mem + PAGE, PAGE));
+	EXPECT_EQ(-EFAULT, vfio_dma_map(c, mem, MIXED_IOVA, 3 * PAGE));
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, 0, PCI_COMMAND_MEMORY));
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY, 0));
+	EXPECT_STREQ("xxx", found(self, variant, "bmb"));
+	mem = lay_out(self, variant, "mb", PROT_READ | PROT_WRITE);
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, 0, PCI_COMMAND_MEMORY));
+	EXPECT_EQ(-EFAULT, vfio_dma_map(c, mem, MIXED_IOVA, 2 * PAGE));
+	EXPECT_STREQ("xx", found(self, variant, "mb"));
+}
+
+struct swapper {
+	FIXTURE_DATA(peer) *self;
+	void *at;
+	uint64_t offset;
+	bool stop;
+};
+
+/* Now memory, now the BAR. */
+static void *swap(void *arg)
+{
+	struct swapper *s = arg;
+
+	while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED)) {
+		mmap(s->at, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+		     MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		mmap(s->at, PAGE, PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_FIXED, s->self->peer.device, s->offset);
+	}
+	return NULL;
+}
+
+/* Whatever was there at which moment, the BAR goes with its memory. */
+TEST_F_TIMEOUT(peer, swapped, 120)
+{
+	struct swapper s = { .self = self };
+	struct vfio_region_info info;
+	int c = self->edu.container;
+	pthread_t thread;
+	void *mem;
+	int i;
+
+	ASSERT_EQ(0, vfio_region_info(&self->peer, variant->bar, &info));
+	s.offset = info.offset + (variant->offset & -PAGE);
+	mem = lay_out(self, variant, "mbm", PROT_READ | PROT_WRITE);
+	ASSERT_NE(NULL, mem);
+	s.at = mem + PAGE;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, swap, &s));
+	for (i = 0; i < ROUNDS; i++) {
+		ASSERT_EQ(0, vfio_dma_map(c, mem, MIXED_IOVA, 3 * PAGE));
+		ASSERT_EQ(0, vfio_cfg_command(&self->peer, 0,
+					      PCI_COMMAND_MEMORY));
+		ASSERT_EQ(0, switch_memory(self, true));
+		EXPECT_STREQ("mxm", found(self, variant, "mxm"));
+		ASSERT_EQ(0, switch_memory(self, false));
+		ASSERT_EQ(0, vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY,
+					      0));
+		ASSERT_EQ(0, vfio_dma_unmap(c, MIXED_IOVA, 3 * PAGE));
+	}
+	__atomic_store_n(&s.stop, true, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
 }
 
 static void *flip_memory(void *arg)

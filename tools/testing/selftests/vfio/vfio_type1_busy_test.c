@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/param.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,6 +104,12 @@ static int do_query(struct call *c)
 static int do_attach(struct call *c)
 {
 	return vfio_ioctl(c->group, VFIO_GROUP_SET_CONTAINER, &c->fd);
+}
+
+static int do_set_iommu(struct call *c)
+{
+	prctl(PR_SET_NAME, "setter");
+	return vfio_ioctl(c->fd, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU);
 }
 
 static int do_pin(struct call *c)
@@ -655,6 +662,73 @@ TEST_F(attach, others_leave)
 	close(attach.fd);
 }
 
+static int do_detach(struct call *c)
+{
+	prctl(PR_SET_NAME, "detacher");
+	return vfio_ioctl(c->group, VFIO_GROUP_UNSET_CONTAINER);
+}
+
+static int do_attach_named(struct call *c)
+{
+	prctl(PR_SET_NAME, "attacher");
+	return do_attach(c);
+}
+
+/*
+ * The last group behind an IOMMU leaves while another one is on its way: which of
+ * the two has a mapping in hand is settled, and in the end all are pinned once.
+ */
+TEST_F_TIMEOUT(attach, beside_the_last_detach, 120)
+{
+	struct call attach = {
+		.fn = do_attach_named, .fd = self->c, .group = self->phys.group,
+	};
+	struct call detach = { .fn = do_detach };
+	int log = vfio_klog_open(), ms, ret;
+	uint64_t *mem = self->mem;
+	struct vfio_dev other;
+
+	ASSERT_LE(0, log);
+	if (vfio_dev_open_group(&other, VFIO_TESTDEV))
+		SKIP(return, "no device %s here", VFIO_TESTDEV);
+	vfio_slow_allow(&self->slow);
+	detach.group = other.group;
+	for (ms = 0; ms < 900; ms += 100) {
+		ASSERT_EQ(0, vfio_ioctl(other.group, VFIO_GROUP_SET_CONTAINER,
+					&self->c));
+		EXPECT_EQ(2048, vfio_locked_kb());
+		ret = vfio_stretch("type1_pins_managed", 400000, "after",
+				   "detacher");
+		if (ret == -ENXIO)
+			SKIP(return, "test_stretch.ko is not here");
+		ASSERT_EQ(0, ret);
+		ASSERT_EQ(0, vfio_stretch("type1_begin_attach", ms * 1000,
+					  "before", "attacher"));
+		call_start(&attach);
+		usleep(20000);
+		call_start(&detach);
+		ASSERT_TRUE(call_over(&detach, SOON_MS));
+		ASSERT_TRUE(call_over(&attach, SOON_MS));
+		ASSERT_EQ(0, vfio_stretch_end());
+		EXPECT_EQ(0, detach.ret);
+		EXPECT_EQ(0, attach.ret);
+		EXPECT_EQ(2048, vfio_locked_kb());
+		EXPECT_EQ(self->pinned + 512, vfio_wait_pinned(self->pinned +
+							       512));
+		ASSERT_EQ(0, vfio_ioctl(self->phys.group,
+					VFIO_GROUP_UNSET_CONTAINER));
+		EXPECT_EQ(0, vfio_locked_kb());
+		EXPECT_EQ(self->pinned, vfio_wait_pinned(self->pinned));
+		ASSERT_EQ(0, vfio_klog_splats(log));
+	}
+	/* It is the same memory as ever. */
+	mem[0] = 0x1122334455;
+	EXPECT_EQ(1, emu_pin(&self->d, MiB, 1, 3, NULL));
+	EXPECT_EQ(0, emu_unpin(&self->d, MiB, 1));
+	vfio_dev_close(&other);
+	close(log);
+}
+
 /* A driver that finds slow memory: no part of the container waits for it. */
 static void driver_waits(struct __test_metadata *_metadata,
 			 FIXTURE_DATA(attach) *self, int (*fn)(struct call *))
@@ -718,6 +792,52 @@ TEST_F(attach, pin_waits)
 TEST_F(attach, write_waits)
 {
 	driver_waits(_metadata, self, do_rw);
+}
+
+/*
+ * A group is attached after the device that it has first, which nobody keeps: it
+ * has no driver.
+ */
+TEST(first_device_goes)
+{
+	struct call set = { .fn = do_set_iommu };
+	int log = vfio_klog_open(), ret;
+	char bdf[VFIO_BDF_LEN];
+	struct vfio_dev d;
+	pid_t remover;
+
+	ASSERT_LE(0, log);
+	if (vfio_pci_resolve(VFIO_E1000E, bdf))
+		SKIP(return, "no device %s here", VFIO_E1000E);
+	ASSERT_EQ(0, vfio_pci_bind_group(bdf));
+	vfio_pci_unbind(bdf);
+	vfio_dev_init(&d);
+	d.group = vfio_open_group(vfio_pci_group(bdf));
+	ASSERT_LE(0, d.group);
+	d.container = vfio_open_container();
+	ASSERT_LE(0, d.container);
+	ASSERT_EQ(0, vfio_ioctl(d.group, VFIO_GROUP_SET_CONTAINER,
+				&d.container));
+	ret = vfio_stretch("iommu_paging_domain_alloc", 900000, "before",
+			   "setter");
+	if (ret == -ENXIO)
+		SKIP(return, "test_stretch.ko is not here");
+	ASSERT_EQ(0, ret);
+	set.fd = d.container;
+	call_start(&set);
+	while (!vfio_stretch_hits("iommu_paging_domain_alloc"))
+		usleep(1000);
+	remover = vfio_remover_start(bdf, "remove");
+	ASSERT_LT(0, remover);
+	EXPECT_TRUE(call_over(&set, SOON_MS));
+	EXPECT_EQ(0, set.ret);
+	EXPECT_EQ(0, vfio_remover_wait(remover, SOON_MS));
+	EXPECT_EQ(0, vfio_stretch_end());
+	vfio_dev_close(&d);
+	ASSERT_EQ(0, vfio_sysfs_write("/sys/bus/pci/rescan", "1"));
+	ASSERT_EQ(0, vfio_pci_bind_group(bdf));
+	EXPECT_EQ(0, vfio_klog_splats(log));
+	close(log);
 }
 
 TEST_HARNESS_MAIN

@@ -174,6 +174,43 @@ TEST_F(edu, hugetlb)
 	vfio_sysfs_write(HUGEPAGES, saved);
 }
 
+/*
+ * Some IOMMUs take back only whole what was mapped in one piece, and every border
+ * that could be cut at is in the middle of such a piece here.
+ */
+TEST_F(edu, not_cut)
+{
+	const uint64_t huge = vfio_huge_page(), size = 2 * huge;
+	const uint64_t start = 1024 * MiB - huge / 2;
+	char saved[32], wanted[32];
+	int log = vfio_klog_open();
+	void *mem, *other;
+	uint64_t unmapped;
+
+	ASSERT_LE(0, log);
+	ASSERT_EQ(0, vfio_sysfs_read(HUGEPAGES, saved, sizeof(saved)));
+	snprintf(wanted, sizeof(wanted), "%d", (int)(size / huge));
+	ASSERT_EQ(0, vfio_sysfs_write(HUGEPAGES, wanted));
+	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+		   MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	if (mem == MAP_FAILED)
+		SKIP(return, "no huge pages to be had");
+	other = vfio_alloc_pages(PAGE);
+	ASSERT_NE(NULL, other);
+	ASSERT_EQ(0, vfio_dma_map(self->c, mem, start, size));
+	ASSERT_EQ(0, vfio_dma_map(self->c, other, start - PAGE, PAGE));
+	ASSERT_EQ(0, vfio_dma_map(self->c, other, start + size, PAGE));
+	EXPECT_EQ(0, vfio_dma_unmap_flags(self->c, start, size, 0, &unmapped));
+	EXPECT_EQ(size, unmapped);
+	/* Nothing is there any more, and the neighbours are. */
+	EXPECT_EQ(0, vfio_dma_map(self->c, mem, start, size));
+	EXPECT_EQ(0, vfio_dma_unmap(self->c, start - PAGE, size + 2 * PAGE));
+	EXPECT_EQ(0, vfio_klog_splats(log));
+	munmap(mem, size);
+	vfio_sysfs_write(HUGEPAGES, saved);
+	close(log);
+}
+
 /* A read of memory never written, and the limits of a mapping's rights. */
 TEST_F(edu, rights)
 {

@@ -19,12 +19,14 @@
 #define PAGE VFIO_PAGE
 #define MiB 0x100000ULL
 #define MANY 2000
+#define HUGEPAGES "/proc/sys/vm/nr_hugepages"
 
 FIXTURE(fail)
 {
 	struct vfio_dev d, second;
 	struct vfio_iommu_type1_info *info;
 	int c, nth;
+	uint64_t tries;
 	void *mem;
 	uint64_t size;
 	int64_t locked;
@@ -146,6 +148,62 @@ TEST_F(fail, attach)
 		   ASSERT_EQ(0, vfio_ioctl(d->group,
 					   VFIO_GROUP_UNSET_CONTAINER)));
 	close(d->group);
+}
+
+/*
+ * Map and unmap, each time where the IOMMU has no table yet. Of the two that it
+ * needs the second may fail: what is in the first must not stay, or it is in the
+ * way of who maps there next.
+ */
+static int map_half(FIXTURE_DATA(fail) *self, void *mem, uint64_t size)
+{
+	uint64_t iova = ++self->tries * 1024 * MiB - size / 2;
+	int ret, err;
+
+	ret = vfio_dma_map(self->c, mem, iova, size);
+	if (!ret)
+		return vfio_dma_unmap(self->c, iova, size);
+	err = vfio_dma_map(self->c, self->mem, iova, PAGE) ?:
+	      vfio_dma_unmap(self->c, iova, PAGE);
+	return err ? -EIO : ret;
+}
+
+TEST_F(fail, half)
+{
+	const uint64_t huge = vfio_huge_page();
+	int log = vfio_klog_open();
+	char saved[32];
+	void *mem;
+
+	ASSERT_EQ(0, vfio_sysfs_read(HUGEPAGES, saved, sizeof(saved)));
+	ASSERT_EQ(0, vfio_sysfs_write(HUGEPAGES, "1"));
+	mem = mmap(NULL, huge, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+		   MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
+	if (mem == MAP_FAILED)
+		SKIP(return, "no huge pages to be had");
+	FAIL_SWEEP(map_half(self, mem, huge), (void)0);
+	EXPECT_EQ(0, vfio_klog_splats(log));
+	munmap(mem, huge);
+	vfio_sysfs_write(HUGEPAGES, saved);
+	close(log);
+}
+
+/* The same with a device's memory. */
+TEST_F(fail, half_of_a_peer)
+{
+	const uint64_t size = 2 * MiB;
+	struct vfio_dev *d = &self->second;
+	int log = vfio_klog_open();
+	void *bar;
+
+	if (vfio_dev_open_with(d, VFIO_IVSHMEM, &self->d))
+		SKIP(return, "no device %s here", VFIO_IVSHMEM);
+	ASSERT_EQ(0, vfio_cfg_command(d, 2, 0));
+	ASSERT_EQ(0, vfio_region_mmap(d, 2, 0, size, &bar));
+	FAIL_SWEEP(map_half(self, bar, size), (void)0);
+	EXPECT_EQ(0, vfio_klog_splats(log));
+	vfio_dev_close(d);
+	close(log);
 }
 
 TEST_HARNESS_MAIN
