@@ -499,6 +499,7 @@ FIXTURE(unrecovered)
 {
 	struct vfio_dev d;
 	char sibling[VFIO_BDF_LEN];
+	uint8_t config[PCI_STD_HEADER_SIZEOF];	/* the sibling's */
 	char port[32];		/* what QEMU calls it */
 	uint32_t value;
 	int klog;
@@ -516,6 +517,7 @@ FIXTURE_VARIANT_ADD(unrecovered, reopened) { true };
 FIXTURE_SETUP(unrecovered)
 {
 	char path[PATH_MAX], up[64];
+	int fd;
 
 	if (!vfio_monitor_is_there())
 		SKIP(_exit(KSFT_SKIP), "no monitor");
@@ -529,6 +531,10 @@ FIXTURE_SETUP(unrecovered)
 	ASSERT_EQ(0, vfio_monitor_id(strrchr(path, '/') + 1, self->port,
 				     sizeof(self->port)));
 	ASSERT_EQ(0, vfio_pci_unbind(self->sibling));
+	fd = vfio_pci_config_open(self->sibling);
+	ASSERT_EQ(sizeof(self->config),
+		  pread(fd, self->config, sizeof(self->config), 0));
+	close(fd);
 	self->klog = vfio_klog_open();
 	ASSERT_LE(0, self->klog);
 	self->efd = vfio_eventfd();
@@ -541,9 +547,16 @@ FIXTURE_SETUP(unrecovered)
 
 FIXTURE_TEARDOWN(unrecovered)
 {
+	int fd = vfio_pci_config_open(self->sibling);
+
 	vfio_dev_close(&self->d);
 	close(self->klog);
 	close(self->efd);
+	/* The reset took its BARs, and without a driver nobody brings them back. */
+	EXPECT_EQ(sizeof(self->config) - PCI_COMMAND,
+		  pwrite(fd, self->config + PCI_COMMAND,
+			 sizeof(self->config) - PCI_COMMAND, PCI_COMMAND));
+	close(fd);
 	EXPECT_EQ(0, vfio_pci_bind(self->sibling));
 }
 
