@@ -10,6 +10,7 @@
 #include <linux/device.h>
 #include <linux/fdtable.h>
 #include <linux/idr.h>
+#include <linux/jiffies.h>
 #include <linux/mutex.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
@@ -23,6 +24,8 @@
 
 #define NAMED_AT_MOST	8
 #define WAITERS_AT_MOST	32
+/* The removal waits for the search, and anybody may have many files to look through. */
+#define SEARCH_AT_MOST	HZ
 #define HOW_TO_TAKE_IT \
 	"; to take it from them, write 0 to /sys/module/vfio/parameters/revoke_after"
 
@@ -99,6 +102,7 @@ static void vfio_device_name_holder(struct vfio_device *device,
 void vfio_device_name_holders(struct vfio_device *device)
 {
 	struct task_struct *process;
+	unsigned long end = jiffies + SEARCH_AT_MOST;
 	unsigned int named = 0;
 	int nr;
 
@@ -114,6 +118,10 @@ void vfio_device_name_holders(struct vfio_device *device)
 		}
 		put_task_struct(process);
 		cond_resched();
+		if (time_after(jiffies, end)) {
+			dev_warn(device->dev, "vfio: others may have it open, too: there are too many processes and files to look through\n");
+			return;
+		}
 	}
 	if (!named)
 		dev_warn(device->dev, "vfio: no process has it open: it is mapped, or on its way to another process\n");
