@@ -168,6 +168,8 @@ struct vfio_pci_gate_closer {
  * @gate_closers: by enum vfio_pci_gate_cause; as @gate_open
  * @gate_resume: opens the gate after an error of the platform
  * @errors: how often the platform froze it; under the PCI device's lock
+ * @recovers: the platform did not resume it yet
+ * @recovery_end: in jiffies: if it is still to reset the link, it does so by then
  * @errors_over: so many of these are over; changed atomically
  * @errors_reset: how many there were when a reset of ours began
  * @resetter: who is at that
@@ -260,6 +262,8 @@ struct vfio_pci_core_device {
 	struct vfio_pci_gate_closer	gate_closers[VFIO_PCI_GATE_CLOSERS];
 	struct work_struct		gate_resume;
 	unsigned int			errors;
+	bool				recovers;
+	unsigned long			recovery_end;
 	unsigned int			errors_over;
 	unsigned int			errors_reset;
 	struct task_struct		*resetter;

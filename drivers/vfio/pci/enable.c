@@ -122,6 +122,7 @@ static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 	bool clean;
 	int ret;
 
+	vfio_pci_gate_wait_recovery(vdev);
 	ret = vfio_pci_clean_wake(vdev, &clean);
 	if (ret)
 		return ret;

@@ -42,7 +42,9 @@
  * has given up: where a sibling without a driver keeps it from recovering, the
  * PCI core's error_state stays what it is for good. So errors are counted here,
  * and what ends one is that the platform resumes the device, or a reset of ours
- * that began after it and succeeded.
+ * that began after it and succeeded. Between telling us and resuming the platform
+ * resets the link itself, and tells nobody. So a reset of ours first lets it have the
+ * device for a moment (vfio_pci_gate_wait_recovery()).
  *
  * Resets by others (sysfs, another driver's hot reset of the bus) pass through
  * the driver's reset_prepare() and reset_done(). In between there is a hold, and not
@@ -61,6 +63,7 @@
  * held, has ways of its own in (vfio_pci_gate_error(), vfio_pci_gate_resume()).
  */
 #include <linux/delay.h>
+#include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/pci.h>
 #include <linux/rwsem.h>
@@ -70,6 +73,12 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 #include "vfio_pci_priv.h"
+
+/*
+ * How long after an error may the platform take to begin with the reset of the link?
+ * It asks the drivers first. From then on it has the lock of the device.
+ */
+#define VFIO_PCI_RECOVERY	HZ
 
 /*
  * A VF has no memory enable of its own: the PF's SR-IOV capability turns the
@@ -305,6 +314,9 @@ void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
  */
 void vfio_pci_gate_error(struct vfio_pci_core_device *vdev)
 {
+	WRITE_ONCE(vdev->recovery_end, jiffies + VFIO_PCI_RECOVERY);
+	/* Pairs with vfio_pci_gate_wait_recovery(). */
+	smp_store_release(&vdev->recovers, true);
 	WRITE_ONCE(vdev->errors, vdev->errors + 1);
 	while (!vfio_pci_gate_try_close(vdev, VFIO_PCI_GATE_AER)) {
 		/* Either we see it closed, or who opens it sees the error. */
@@ -335,6 +347,32 @@ void vfio_pci_gate_resume(struct vfio_pci_core_device *vdev)
 {
 	vfio_pci_gate_errors_end(vdev, vdev->errors);
 	schedule_work(&vdev->gate_resume);
+	WRITE_ONCE(vdev->recovers, false);
+	/* Pairs with the waiter's look at it. */
+	smp_mb();
+	wake_up_var(&vdev->recovers);
+}
+
+/**
+ * vfio_pci_gate_wait_recovery - let the platform reset the link first
+ * @vdev: the device
+ *
+ * A reset that ends an error before the platform has come to its own would open the
+ * gate for that. Whether the platform goes on nobody can know, so this waits a moment,
+ * once for each error.
+ *
+ * Context: may sleep, for a second; before the gate is closed for a reset of ours.
+ */
+void vfio_pci_gate_wait_recovery(struct vfio_pci_core_device *vdev)
+{
+	long left;
+
+	if (!smp_load_acquire(&vdev->recovers))
+		return;
+	left = READ_ONCE(vdev->recovery_end) - jiffies;
+	if (left > 0)
+		wait_var_event_timeout(&vdev->recovers,
+				       !READ_ONCE(vdev->recovers), left);
 }
 
 /**

@@ -38,6 +38,7 @@ int vfio_pci_reset_function(struct vfio_pci_core_device *vdev,
 {
 	int ret;
 
+	vfio_pci_gate_wait_recovery(vdev);
 	ret = vfio_pci_gate_close_killable(vdev, cause);
 	if (ret)
 		return ret;
@@ -454,6 +455,7 @@ static int vfio_pci_try_hot_reset(struct vfio_pci_core_device *vdev,
 	if (ret)
 		return ret;
 
+	vfio_pci_gate_wait_recovery(vdev);
 	dev_set = vdev->vdev.dev_set;
 	mutex_lock(&dev_set->lock);
 	*aside = dev_set->aside_count;
