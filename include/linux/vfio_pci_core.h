@@ -158,6 +158,7 @@ struct vfio_pci_gate_closer {
  * @vf_token: secret that VFs' users must know, on a PF
  * @sriov_pfs_item: member of the list of PFs with VFs
  * @sriov_pf_core_dev: on a VF, its PF if VFIO has that, too
+ * @sriov_vfs_item: on a VF that has that: in the list of its VFs
  * @nb: watches for VFs that appear
  * @memory_lock: is device memory there? Write to change that, read to rely on
  *	it. No user memory is touched under it
@@ -249,6 +250,7 @@ struct vfio_pci_core_device {
 	struct vfio_pci_vf_token	*vf_token;
 	struct list_head		sriov_pfs_item;
 	struct vfio_pci_core_device	*sriov_pf_core_dev;
+	struct list_head		sriov_vfs_item;
 	struct notifier_block		nb;
 	struct rw_semaphore		memory_lock;
 	/*

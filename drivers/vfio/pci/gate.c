@@ -402,21 +402,23 @@ void vfio_pci_gate_reset_end(struct vfio_pci_core_device *vdev, int ret)
 		vfio_pci_gate_errors_end(vdev, vdev->errors_reset);
 }
 
-static void vfio_pci_gate_hold_reset(struct vfio_pci_core_device *vdev,
-				     bool hold)
+static void vfio_pci_gate_hold(struct vfio_pci_core_device *vdev, u8 why,
+			       bool hold)
 {
-	/* Ours: the gate is closed, and the lock held. */
-	if (READ_ONCE(vdev->resetter) == current)
-		return;
-
 	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_OTHER_RESET);
 	if (hold)
-		vdev->gate_holds |= VFIO_PCI_HOLD_RESET;
+		vdev->gate_holds |= why;
 	else
-		vdev->gate_holds &= ~VFIO_PCI_HOLD_RESET;
+		vdev->gate_holds &= ~why;
 	vfio_pci_gate_open(vdev);
 	if (!hold)
 		wake_up_var(&vdev->gate_holds);
+}
+
+/* Is it ours? Then the gate is closed, and the lock held. */
+static bool vfio_pci_gate_is_resetter(struct vfio_pci_core_device *vdev)
+{
+	return READ_ONCE(vdev->resetter) == current;
 }
 
 /**
@@ -428,7 +430,10 @@ static void vfio_pci_gate_hold_reset(struct vfio_pci_core_device *vdev,
  */
 void vfio_pci_gate_reset_prepare(struct vfio_pci_core_device *vdev)
 {
-	vfio_pci_gate_hold_reset(vdev, true);
+	if (vfio_pci_gate_is_resetter(vdev))
+		return;
+	vfio_pci_vfs_hold(vdev);
+	vfio_pci_gate_hold(vdev, VFIO_PCI_HOLD_RESET, true);
 }
 
 /**
@@ -441,7 +446,22 @@ void vfio_pci_gate_reset_prepare(struct vfio_pci_core_device *vdev)
  */
 void vfio_pci_gate_reset_done(struct vfio_pci_core_device *vdev)
 {
-	vfio_pci_gate_hold_reset(vdev, false);
+	if (vfio_pci_gate_is_resetter(vdev))
+		return;
+	vfio_pci_gate_hold(vdev, VFIO_PCI_HOLD_RESET, false);
+	vfio_pci_vfs_let_go(vdev);
+}
+
+/**
+ * vfio_pci_gate_hold_vf - its PF is to be reset, or has been
+ * @vdev: the device, a VF
+ * @hold: which of both
+ *
+ * Context: may sleep, as vfio_pci_gate_close(); see sriov.c.
+ */
+void vfio_pci_gate_hold_vf(struct vfio_pci_core_device *vdev, bool hold)
+{
+	vfio_pci_gate_hold(vdev, VFIO_PCI_HOLD_PF_RESET, hold);
 }
 
 /**
@@ -508,15 +528,15 @@ bool vfio_pci_gate_admits_maps(struct vfio_pci_core_device *vdev)
 void vfio_pci_gate_force_decode(struct vfio_pci_core_device *vdev,
 				struct vfio_pci_gate_forced *was)
 {
+	const u8 resets = VFIO_PCI_HOLD_RESET | VFIO_PCI_HOLD_PF_RESET;
 	struct pci_dev *pdev = vdev->pdev;
 
 	/* A reset that is prepared does not take long; another one has to wait. */
 	down_write(&vdev->memory_lock);
-	while (vdev->gate_holds & VFIO_PCI_HOLD_RESET) {
+	while (vdev->gate_holds & resets) {
 		up_write(&vdev->memory_lock);
 		wait_var_event(&vdev->gate_holds,
-			       !(READ_ONCE(vdev->gate_holds) &
-				 VFIO_PCI_HOLD_RESET));
+			       !(READ_ONCE(vdev->gate_holds) & resets));
 		down_write(&vdev->memory_lock);
 	}
 
