@@ -273,14 +273,18 @@ struct vfio_pci_region *
 vfio_pci_find_region(struct vfio_pci_core_device *vdev, unsigned long index);
 void vfio_pci_regions_release(struct vfio_pci_core_device *vdev);
 
-/* rw.c: BARs, ROM, VGA */
+/* rw.c: BARs, VGA */
 ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, unsigned int index,
 			u64 limit, char __user *buf, size_t count, loff_t *ppos,
 			bool iswrite);
 ssize_t vfio_pci_vga_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 			size_t count, loff_t *ppos, bool iswrite);
 
+/* rom.c */
 resource_size_t vfio_pci_rom_size(struct vfio_pci_core_device *vdev);
+bool vfio_pci_rom_is_there(struct vfio_pci_core_device *vdev);
+ssize_t vfio_pci_rom_read(struct vfio_pci_core_device *vdev, char __user *buf,
+			  loff_t pos, size_t count);
 
 /* ioaccess.c */
 ssize_t vfio_pci_bar_io_rw(struct vfio_pci_core_device *vdev, int bar,
