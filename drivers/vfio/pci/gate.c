@@ -315,7 +315,7 @@ void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
 void vfio_pci_gate_error(struct vfio_pci_core_device *vdev)
 {
 	WRITE_ONCE(vdev->recovery_end, jiffies + VFIO_PCI_RECOVERY);
-	/* Pairs with vfio_pci_gate_wait_recovery(). */
+	/* Pairs with the acquire in vfio_pci_gate_wait_recovery(). */
 	smp_store_release(&vdev->recovers, true);
 	WRITE_ONCE(vdev->errors, vdev->errors + 1);
 	while (!vfio_pci_gate_try_close(vdev, VFIO_PCI_GATE_AER)) {
@@ -367,6 +367,7 @@ void vfio_pci_gate_wait_recovery(struct vfio_pci_core_device *vdev)
 {
 	long left;
 
+	/* Who sees it set sees the time that belongs to it. */
 	if (!smp_load_acquire(&vdev->recovers))
 		return;
 	left = READ_ONCE(vdev->recovery_end) - jiffies;
