@@ -158,6 +158,7 @@ struct vfio_pci_gate_closer {
  * @vf_token: secret that VFs' users must know, on a PF
  * @sriov_pfs_item: member of the list of PFs with VFs
  * @sriov_pf_core_dev: on a VF, its PF if VFIO has that, too
+ * @sriov_vfs_item: on a VF that has that: in the list of its VFs
  * @nb: watches for VFs that appear
  * @memory_lock: is device memory there? Write to change that, read to rely on
  *	it. No user memory is touched under it
@@ -168,6 +169,8 @@ struct vfio_pci_gate_closer {
  * @gate_closers: by enum vfio_pci_gate_cause; as @gate_open
  * @gate_resume: opens the gate after an error of the platform
  * @errors: how often the platform froze it; under the PCI device's lock
+ * @recovers: the platform did not resume it yet
+ * @recovery_end: in jiffies: if it is still to reset the link, it does so by then
  * @errors_over: so many of these are over; changed atomically
  * @errors_reset: how many there were when a reset of ours began
  * @resetter: who is at that
@@ -247,6 +250,7 @@ struct vfio_pci_core_device {
 	struct vfio_pci_vf_token	*vf_token;
 	struct list_head		sriov_pfs_item;
 	struct vfio_pci_core_device	*sriov_pf_core_dev;
+	struct list_head		sriov_vfs_item;
 	struct notifier_block		nb;
 	struct rw_semaphore		memory_lock;
 	/*
@@ -260,6 +264,8 @@ struct vfio_pci_core_device {
 	struct vfio_pci_gate_closer	gate_closers[VFIO_PCI_GATE_CLOSERS];
 	struct work_struct		gate_resume;
 	unsigned int			errors;
+	bool				recovers;
+	unsigned long			recovery_end;
 	unsigned int			errors_over;
 	unsigned int			errors_reset;
 	struct task_struct		*resetter;

@@ -32,6 +32,7 @@ static const struct {
 	{ VFIO_PCI_HOLD_ASLEEP, "asleep" },
 	{ VFIO_PCI_HOLD_SUSPEND, "suspend" },
 	{ VFIO_PCI_HOLD_RESET, "reset" },
+	{ VFIO_PCI_HOLD_PF_RESET, "pf_reset" },
 	{ VFIO_PCI_REASON_POWER, "power" },
 	{ VFIO_PCI_REASON_ERROR, "error" },
 	{ VFIO_PCI_REASON_DECODE, "decode" },

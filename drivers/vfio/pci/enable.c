@@ -122,6 +122,7 @@ static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 	bool clean;
 	int ret;
 
+	vfio_pci_gate_wait_recovery(vdev);
 	ret = vfio_pci_clean_wake(vdev, &clean);
 	if (ret)
 		return ret;
@@ -133,9 +134,11 @@ static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 		goto put_power;
 
 	if (!clean) {
+		vfio_pci_vfs_hold(vdev);
 		vfio_pci_gate_reset_begin(vdev);
 		ret = pci_try_reset_function(pdev);
 		vfio_pci_gate_reset_end(vdev, ret);
+		vfio_pci_vfs_let_go(vdev);
 		trace_vfio_pci_reset(pdev, VFIO_PCI_GATE_ENABLE, ret);
 		if (ret == -EAGAIN)
 			goto disable;
@@ -255,7 +258,9 @@ static void vfio_pci_restore_function(struct vfio_pci_core_device *vdev)
 	pci_write_config_word(pdev, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE);
 
 	if (vdev->reset_works && pci_dev_trylock(pdev)) {
+		vfio_pci_vfs_hold(vdev);
 		vdev->needs_reset = vfio_pci_clean_reset(vdev, initial);
+		vfio_pci_vfs_let_go(vdev);
 		pci_dev_unlock(pdev);
 	} else {
 		pci_restore_state(pdev);

@@ -42,7 +42,9 @@
  * has given up: where a sibling without a driver keeps it from recovering, the
  * PCI core's error_state stays what it is for good. So errors are counted here,
  * and what ends one is that the platform resumes the device, or a reset of ours
- * that began after it and succeeded.
+ * that began after it and succeeded. Between telling us and resuming the platform
+ * resets the link itself, and tells nobody. So a reset of ours first lets it have the
+ * device for a moment (vfio_pci_gate_wait_recovery()).
  *
  * Resets by others (sysfs, another driver's hot reset of the bus) pass through
  * the driver's reset_prepare() and reset_done(). In between there is a hold, and not
@@ -61,6 +63,7 @@
  * held, has ways of its own in (vfio_pci_gate_error(), vfio_pci_gate_resume()).
  */
 #include <linux/delay.h>
+#include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/pci.h>
 #include <linux/rwsem.h>
@@ -70,6 +73,12 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 #include "vfio_pci_priv.h"
+
+/*
+ * How long after an error may the platform take to begin with the reset of the link?
+ * It asks the drivers first. From then on it has the lock of the device.
+ */
+#define VFIO_PCI_RECOVERY	HZ
 
 /*
  * A VF has no memory enable of its own: the PF's SR-IOV capability turns the
@@ -305,6 +314,9 @@ void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
  */
 void vfio_pci_gate_error(struct vfio_pci_core_device *vdev)
 {
+	WRITE_ONCE(vdev->recovery_end, jiffies + VFIO_PCI_RECOVERY);
+	/* Pairs with the acquire in vfio_pci_gate_wait_recovery(). */
+	smp_store_release(&vdev->recovers, true);
 	WRITE_ONCE(vdev->errors, vdev->errors + 1);
 	while (!vfio_pci_gate_try_close(vdev, VFIO_PCI_GATE_AER)) {
 		/* Either we see it closed, or who opens it sees the error. */
@@ -335,6 +347,33 @@ void vfio_pci_gate_resume(struct vfio_pci_core_device *vdev)
 {
 	vfio_pci_gate_errors_end(vdev, vdev->errors);
 	schedule_work(&vdev->gate_resume);
+	WRITE_ONCE(vdev->recovers, false);
+	/* Pairs with the waiter's look at it. */
+	smp_mb();
+	wake_up_var(&vdev->recovers);
+}
+
+/**
+ * vfio_pci_gate_wait_recovery - let the platform reset the link first
+ * @vdev: the device
+ *
+ * A reset that ends an error before the platform has come to its own would open the
+ * gate for that. Whether the platform goes on nobody can know, so this waits a moment,
+ * once for each error.
+ *
+ * Context: may sleep, for a second; before the gate is closed for a reset of ours.
+ */
+void vfio_pci_gate_wait_recovery(struct vfio_pci_core_device *vdev)
+{
+	long left;
+
+	/* Who sees it set sees the time that belongs to it. */
+	if (!smp_load_acquire(&vdev->recovers))
+		return;
+	left = READ_ONCE(vdev->recovery_end) - jiffies;
+	if (left > 0)
+		wait_var_event_timeout(&vdev->recovers,
+				       !READ_ONCE(vdev->recovers), left);
 }
 
 /**
@@ -364,21 +403,23 @@ void vfio_pci_gate_reset_end(struct vfio_pci_core_device *vdev, int ret)
 		vfio_pci_gate_errors_end(vdev, vdev->errors_reset);
 }
 
-static void vfio_pci_gate_hold_reset(struct vfio_pci_core_device *vdev,
-				     bool hold)
+static void vfio_pci_gate_hold(struct vfio_pci_core_device *vdev, u8 why,
+			       bool hold)
 {
-	/* Ours: the gate is closed, and the lock held. */
-	if (READ_ONCE(vdev->resetter) == current)
-		return;
-
 	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_OTHER_RESET);
 	if (hold)
-		vdev->gate_holds |= VFIO_PCI_HOLD_RESET;
+		vdev->gate_holds |= why;
 	else
-		vdev->gate_holds &= ~VFIO_PCI_HOLD_RESET;
+		vdev->gate_holds &= ~why;
 	vfio_pci_gate_open(vdev);
 	if (!hold)
 		wake_up_var(&vdev->gate_holds);
+}
+
+/* Is it ours? Then the gate is closed, and the lock held. */
+static bool vfio_pci_gate_is_resetter(struct vfio_pci_core_device *vdev)
+{
+	return READ_ONCE(vdev->resetter) == current;
 }
 
 /**
@@ -390,7 +431,10 @@ static void vfio_pci_gate_hold_reset(struct vfio_pci_core_device *vdev,
  */
 void vfio_pci_gate_reset_prepare(struct vfio_pci_core_device *vdev)
 {
-	vfio_pci_gate_hold_reset(vdev, true);
+	if (vfio_pci_gate_is_resetter(vdev))
+		return;
+	vfio_pci_vfs_hold(vdev);
+	vfio_pci_gate_hold(vdev, VFIO_PCI_HOLD_RESET, true);
 }
 
 /**
@@ -403,7 +447,22 @@ void vfio_pci_gate_reset_prepare(struct vfio_pci_core_device *vdev)
  */
 void vfio_pci_gate_reset_done(struct vfio_pci_core_device *vdev)
 {
-	vfio_pci_gate_hold_reset(vdev, false);
+	if (vfio_pci_gate_is_resetter(vdev))
+		return;
+	vfio_pci_gate_hold(vdev, VFIO_PCI_HOLD_RESET, false);
+	vfio_pci_vfs_let_go(vdev);
+}
+
+/**
+ * vfio_pci_gate_hold_vf - its PF is to be reset, or has been
+ * @vdev: the device, a VF
+ * @hold: which of both
+ *
+ * Context: may sleep, as vfio_pci_gate_close(); see sriov.c.
+ */
+void vfio_pci_gate_hold_vf(struct vfio_pci_core_device *vdev, bool hold)
+{
+	vfio_pci_gate_hold(vdev, VFIO_PCI_HOLD_PF_RESET, hold);
 }
 
 /**
@@ -470,15 +529,15 @@ bool vfio_pci_gate_admits_maps(struct vfio_pci_core_device *vdev)
 void vfio_pci_gate_force_decode(struct vfio_pci_core_device *vdev,
 				struct vfio_pci_gate_forced *was)
 {
+	const u8 resets = VFIO_PCI_HOLD_RESET | VFIO_PCI_HOLD_PF_RESET;
 	struct pci_dev *pdev = vdev->pdev;
 
 	/* A reset that is prepared does not take long; another one has to wait. */
 	down_write(&vdev->memory_lock);
-	while (vdev->gate_holds & VFIO_PCI_HOLD_RESET) {
+	while (vdev->gate_holds & resets) {
 		up_write(&vdev->memory_lock);
 		wait_var_event(&vdev->gate_holds,
-			       !(READ_ONCE(vdev->gate_holds) &
-				 VFIO_PCI_HOLD_RESET));
+			       !(READ_ONCE(vdev->gate_holds) & resets));
 		down_write(&vdev->memory_lock);
 	}
 

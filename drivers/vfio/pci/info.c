@@ -156,13 +156,9 @@ static int vfio_pci_bar_info(struct vfio_pci_core_device *vdev,
 	return vfio_pci_add_msix_mappable(caps);
 }
 
-/* A ROM BAR may have no ROM behind it, which only looking there tells. */
 static int vfio_pci_rom_info(struct vfio_pci_core_device *vdev,
 			     struct vfio_region_info *info)
 {
-	void __iomem *io;
-	size_t size;
-	struct vfio_pci_gate_forced was;
 	int ret;
 
 	info->size = vfio_pci_rom_size(vdev);
@@ -172,15 +168,10 @@ static int vfio_pci_rom_info(struct vfio_pci_core_device *vdev,
 	ret = vfio_pci_begin(vdev);
 	if (ret)
 		return ret;
-	vfio_pci_gate_force_decode(vdev, &was);
-	io = pci_map_rom(vdev->pdev, &size);
-	if (io) {
+	if (vfio_pci_rom_is_there(vdev))
 		info->flags = VFIO_REGION_INFO_FLAG_READ;
-		pci_unmap_rom(vdev->pdev, io);
-	} else {
+	else
 		info->size = 0;
-	}
-	vfio_pci_gate_restore_decode(vdev, &was);
 	vfio_pci_end(vdev);
 	return 0;
 }

@@ -38,9 +38,11 @@ int vfio_pci_reset_function(struct vfio_pci_core_device *vdev,
 {
 	int ret;
 
+	vfio_pci_gate_wait_recovery(vdev);
+	vfio_pci_vfs_hold(vdev);
 	ret = vfio_pci_gate_close_killable(vdev, cause);
 	if (ret)
-		return ret;
+		goto let_go;
 	/* A reset from D3hot may leave the function there. */
 	vfio_pci_set_power_state(vdev, PCI_D0);
 	vfio_pci_gate_reset_begin(vdev);
@@ -48,7 +50,8 @@ int vfio_pci_reset_function(struct vfio_pci_core_device *vdev,
 	vfio_pci_gate_reset_end(vdev, ret);
 	trace_vfio_pci_reset(vdev->pdev, cause, ret);
 	vfio_pci_gate_open(vdev);
-
+let_go:
+	vfio_pci_vfs_let_go(vdev);
 	return ret;
 }
 
@@ -273,8 +276,10 @@ static void vfio_pci_set_go(struct vfio_device_set *dev_set)
 {
 	struct vfio_pci_core_device *vdev;
 
-	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list)
+	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list) {
 		vfio_pci_dmabufs_go(vdev);
+		vfio_pci_vfs_let_go(vdev);
+	}
 }
 
 /* Others want dev_set->lock, so importers are not waited for without end. */
@@ -284,8 +289,10 @@ static int vfio_pci_set_stop(struct vfio_device_set *dev_set)
 	struct vfio_pci_core_device *vdev;
 	int ret;
 
-	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list)
+	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list) {
+		vfio_pci_vfs_hold(vdev);
 		vfio_pci_dmabufs_stop(vdev);
+	}
 	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list) {
 		ret = vfio_pci_dmabufs_drain(vdev, &deadline);
 		if (ret) {
@@ -454,6 +461,7 @@ static int vfio_pci_try_hot_reset(struct vfio_pci_core_device *vdev,
 	if (ret)
 		return ret;
 
+	vfio_pci_gate_wait_recovery(vdev);
 	dev_set = vdev->vdev.dev_set;
 	mutex_lock(&dev_set->lock);
 	*aside = dev_set->aside_count;

@@ -1,107 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * read() and write() of a device's BARs, its ROM and the legacy VGA ranges.
+ * read() and write() of a device's BARs and the legacy VGA ranges.
  */
-#include <linux/align.h>
 #include <linux/io.h>
 #include <linux/nospec.h>
-#include <linux/overflow.h>
 #include <linux/pci.h>
-#include <linux/sizes.h>
-#include <linux/slab.h>
-#include <linux/uaccess.h>
-#include <linux/unaligned.h>
 #include <linux/vgaarb.h>
 
 #include "vfio_pci_priv.h"
-
-/* How much of a ROM is read while nobody else may touch the device. */
-#define ROM_PIECE	SZ_4K
-
-/*
- * Bytes of the ROM region: the ROM BAR's, or the size of the copy that the
- * firmware left of a primary VGA device's ROM at 0xc0000.
- */
-resource_size_t vfio_pci_rom_size(struct vfio_pci_core_device *vdev)
-{
-	struct resource *rom = &vdev->pdev->resource[PCI_ROM_RESOURCE];
-
-	if (pci_resource_start(vdev->pdev, PCI_ROM_RESOURCE))
-		return resource_size(rom);
-	if (rom->flags & IORESOURCE_ROM_SHADOW)
-		return SZ_128K;
-	return 0;
-}
-
-/*
- * The image may be shorter than its BAR: what is behind it reads as ones and
- * is not touched. The lock is held for write: to map a ROM makes it decode, and to
- * unmap it ends that for whoever else reads it.
- */
-static int vfio_pci_rom_piece(struct vfio_pci_core_device *vdev, u8 *piece,
-			      loff_t pos, size_t count)
-{
-	void __iomem *io;
-	size_t size, i = 0;
-	int ret = -EIO;
-
-	memset(piece, 0xff, count);
-	down_write(&vdev->memory_lock);
-	if (!vfio_pci_gate_is_open(vdev))
-		goto unlock;
-
-	ret = -ENOMEM;
-	io = pci_map_rom(vdev->pdev, &size);
-	if (!io)
-		goto unlock;
-	/* Some devices answer to 8 bytes at once with a fatal error. */
-	while (i < count && pos + i < size) {
-		if (IS_ALIGNED(pos + i, 4) && count - i >= 4 &&
-		    size - (pos + i) >= 4) {
-			put_unaligned_le32(ioread32(io + pos + i), piece + i);
-			i += 4;
-		} else {
-			piece[i] = ioread8(io + pos + i);
-			i++;
-		}
-	}
-	pci_unmap_rom(vdev->pdev, io);
-	ret = 0;
-unlock:
-	up_write(&vdev->memory_lock);
-	return ret;
-}
-
-static ssize_t vfio_pci_rom_read(struct vfio_pci_core_device *vdev,
-				 char __user *buf, loff_t pos, size_t count)
-{
-	size_t done, part;
-	u8 *piece;
-	int ret = 0;
-
-	piece = kmalloc(ROM_PIECE, GFP_KERNEL);
-	if (!piece)
-		return -ENOMEM;
-
-	for (done = 0; done < count; done += part) {
-		part = min(count - done,
-			   ROM_PIECE - ((pos + done) & (ROM_PIECE - 1)));
-		ret = vfio_pci_begin(vdev);
-		if (ret)
-			break;
-		ret = vfio_pci_rom_piece(vdev, piece, pos + done, part);
-		vfio_pci_end(vdev);
-		if (ret)
-			break;
-		if (copy_to_user(buf + done, piece, part)) {
-			ret = -EFAULT;
-			break;
-		}
-	}
-
-	kfree(piece);
-	return ret ?: done;
-}
 
 /**
  * vfio_pci_bar_rw - read or write a BAR, read the ROM

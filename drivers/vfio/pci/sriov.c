@@ -12,8 +12,15 @@
  * every PF stands that may have VFs; VFs are removed before their PF's driver
  * lets go, so the pointer a VF holds is good until it is unregistered.
  *
+ * A reset of a PF takes its VFs' memory away: theirs decodes by the PF's SR-IOV
+ * capability, which the PCI core restores after the reset, and tells the VFs' driver
+ * nothing. So who resets a PF, or learns that somebody does, has the gates of its VFs
+ * held closed meanwhile (vfio_pci_vfs_hold()). A VF that comes in between is held, too.
+ * SR-IOV is switched off when the VFs are gone.
+ *
  * Locks: sriov_pfs_lock covers the list; vf_token->lock the UUID and the number
- * of VFs in use. Neither is held while the other is taken.
+ * of VFs in use; vf_token->vfs_lock the VFs. None is held while another is taken. A
+ * VF's memory_lock is taken inside vfs_lock, and the PF's is not held around that.
  */
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
@@ -27,6 +34,10 @@ struct vfio_pci_vf_token {
 	struct mutex lock;	/* covers the rest */
 	uuid_t uuid;
 	int users;		/* open VFs */
+
+	struct mutex vfs_lock;	/* covers the rest */
+	struct list_head vfs;
+	unsigned int holds;	/* resets of the PF that are under way */
 };
 
 static DEFINE_MUTEX(sriov_pfs_lock);
@@ -70,6 +81,8 @@ static int vfio_pci_pf_init(struct vfio_pci_core_device *vdev)
 	if (!token)
 		return -ENOMEM;
 	mutex_init(&token->lock);
+	mutex_init(&token->vfs_lock);
+	INIT_LIST_HEAD(&token->vfs);
 	uuid_gen(&token->uuid);
 
 	vdev->nb.notifier_call = vfio_pci_bus_notify;
@@ -92,6 +105,66 @@ static void vfio_pci_vf_init(struct vfio_pci_core_device *vdev)
 		if (pf->pdev == physfn)
 			vdev->sriov_pf_core_dev = pf;
 	mutex_unlock(&sriov_pfs_lock);
+
+	pf = vdev->sriov_pf_core_dev;
+	if (!pf)
+		return;
+	mutex_lock(&pf->vf_token->vfs_lock);
+	list_add_tail(&vdev->sriov_vfs_item, &pf->vf_token->vfs);
+	if (pf->vf_token->holds)
+		vfio_pci_gate_hold_vf(vdev, true);
+	mutex_unlock(&pf->vf_token->vfs_lock);
+}
+
+static void vfio_pci_vf_exit(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_core_device *pf = vdev->sriov_pf_core_dev;
+
+	if (!pf)
+		return;
+	mutex_lock(&pf->vf_token->vfs_lock);
+	list_del(&vdev->sriov_vfs_item);
+	mutex_unlock(&pf->vf_token->vfs_lock);
+}
+
+/**
+ * vfio_pci_vfs_hold - the function is about to be reset: nor have its VFs memory
+ * @vdev: the device; nothing happens if it is no PF
+ *
+ * Context: may sleep, until the VFs' own resets are over; no memory_lock is held.
+ */
+void vfio_pci_vfs_hold(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_vf_token *token = vdev->vf_token;
+	struct vfio_pci_core_device *vf;
+
+	if (!token)
+		return;
+	mutex_lock(&token->vfs_lock);
+	if (!token->holds++)
+		list_for_each_entry(vf, &token->vfs, sriov_vfs_item)
+			vfio_pci_gate_hold_vf(vf, true);
+	mutex_unlock(&token->vfs_lock);
+}
+
+/**
+ * vfio_pci_vfs_let_go - undo vfio_pci_vfs_hold()
+ * @vdev: the device
+ *
+ * Context: as vfio_pci_vfs_hold().
+ */
+void vfio_pci_vfs_let_go(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_vf_token *token = vdev->vf_token;
+	struct vfio_pci_core_device *vf;
+
+	if (!token)
+		return;
+	mutex_lock(&token->vfs_lock);
+	if (!--token->holds)
+		list_for_each_entry(vf, &token->vfs, sriov_vfs_item)
+			vfio_pci_gate_hold_vf(vf, false);
+	mutex_unlock(&token->vfs_lock);
 }
 
 int vfio_pci_sriov_init(struct vfio_pci_core_device *vdev)
@@ -108,11 +181,13 @@ int vfio_pci_sriov_init(struct vfio_pci_core_device *vdev)
 
 void vfio_pci_sriov_exit(struct vfio_pci_core_device *vdev)
 {
+	vfio_pci_vf_exit(vdev);
 	if (!vdev->vf_token)
 		return;
 
 	bus_unregister_notifier(&pci_bus_type, &vdev->nb);
 	mutex_destroy(&vdev->vf_token->lock);
+	mutex_destroy(&vdev->vf_token->vfs_lock);
 	kfree(vdev->vf_token);
 	vdev->vf_token = NULL;
 }

@@ -51,6 +51,7 @@ enum vfio_pci_gate_cause {
 #define VFIO_PCI_HOLD_ASLEEP		BIT(1)	/* suspended at run time */
 #define VFIO_PCI_HOLD_SUSPEND		BIT(2)	/* the system sleeps */
 #define VFIO_PCI_HOLD_RESET		BIT(3)	/* somebody else resets it */
+#define VFIO_PCI_HOLD_PF_RESET		BIT(4)	/* its PF is reset */
 /* Those that the hardware, or the platform, tells. */
 #define VFIO_PCI_REASON_POWER		BIT(8)	/* not in D0 */
 #define VFIO_PCI_REASON_ERROR		BIT(9)	/* the platform froze it */
@@ -67,12 +68,14 @@ void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
 			   enum vfio_pci_gate_cause cause);
 void vfio_pci_gate_error(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_resume(struct vfio_pci_core_device *vdev);
+void vfio_pci_gate_wait_recovery(struct vfio_pci_core_device *vdev);
 bool vfio_pci_gate_has_error(struct vfio_pci_core_device *vdev);
 /* Around a reset of ours; and around one of somebody else's, who calls us. */
 void vfio_pci_gate_reset_begin(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_reset_end(struct vfio_pci_core_device *vdev, int ret);
 void vfio_pci_gate_reset_prepare(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_reset_done(struct vfio_pci_core_device *vdev);
+void vfio_pci_gate_hold_vf(struct vfio_pci_core_device *vdev, bool hold);
 void vfio_pci_gate_init(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_exit(struct vfio_pci_core_device *vdev);
 /* Under memory_lock, read or write. */
@@ -270,14 +273,18 @@ struct vfio_pci_region *
 vfio_pci_find_region(struct vfio_pci_core_device *vdev, unsigned long index);
 void vfio_pci_regions_release(struct vfio_pci_core_device *vdev);
 
-/* rw.c: BARs, ROM, VGA */
+/* rw.c: BARs, VGA */
 ssize_t vfio_pci_bar_rw(struct vfio_pci_core_device *vdev, unsigned int index,
 			u64 limit, char __user *buf, size_t count, loff_t *ppos,
 			bool iswrite);
 ssize_t vfio_pci_vga_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 			size_t count, loff_t *ppos, bool iswrite);
 
+/* rom.c */
 resource_size_t vfio_pci_rom_size(struct vfio_pci_core_device *vdev);
+bool vfio_pci_rom_is_there(struct vfio_pci_core_device *vdev);
+ssize_t vfio_pci_rom_read(struct vfio_pci_core_device *vdev, char __user *buf,
+			  loff_t pos, size_t count);
 
 /* ioaccess.c */
 ssize_t vfio_pci_bar_io_rw(struct vfio_pci_core_device *vdev, int bar,
@@ -346,6 +353,8 @@ int vfio_pci_feature_low_power(struct vfio_pci_core_device *vdev, u32 feature,
 /* sriov.c: PFs, VFs and the token that lets a VF's user in */
 int vfio_pci_sriov_init(struct vfio_pci_core_device *vdev);
 void vfio_pci_sriov_exit(struct vfio_pci_core_device *vdev);
+void vfio_pci_vfs_hold(struct vfio_pci_core_device *vdev);
+void vfio_pci_vfs_let_go(struct vfio_pci_core_device *vdev);
 void vfio_pci_vf_token_use(struct vfio_pci_core_device *vdev);
 void vfio_pci_vf_token_unuse(struct vfio_pci_core_device *vdev);
 int vfio_pci_vf_token_check(struct vfio_pci_core_device *vdev,

@@ -9,6 +9,7 @@
 
 #include "../kselftest_harness.h"
 #include "edu.h"
+#include "vfio_gate.h"
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
@@ -458,6 +459,30 @@ TEST_F(ram, buffer_is_the_bar)
 	ASSERT_EQ(0, vfio_cfg_write16(&self->d, PCI_COMMAND,
 				      PCI_COMMAND_MEMORY));
 	ASSERT_EQ(0, vfio_mmio_read32(self->map));
+}
+
+/* A ROM BAR without a ROM. A user may look as often as he likes, and fills no log. */
+TEST(rom_without_image)
+{
+	struct vfio_region_info info;
+	uint8_t head[4];
+	struct vfio_dev d;
+	int klog, i;
+
+	VFIO_DEV_OPEN_OR_SKIP(&d, "1b36:0011", VFIO_TYPE1v2_IOMMU);
+	klog = vfio_klog_open();
+	ASSERT_LE(0, klog);
+	ASSERT_EQ(0, vfio_cfg_memory(&d, true));
+	for (i = 0; i < 10; i++) {
+		ASSERT_EQ(0, vfio_region_info(&d, VFIO_PCI_ROM_REGION_INDEX,
+					      &info));
+		EXPECT_EQ(0, info.size);
+		EXPECT_EQ(-ENOMEM, vfio_pread(d.device, head, sizeof(head),
+					      info.offset));
+	}
+	EXPECT_EQ(0, vfio_klog_count(klog, "ROM"));
+	close(klog);
+	vfio_dev_close(&d);
 }
 
 TEST_HARNESS_MAIN

@@ -596,6 +596,87 @@ TEST_F_TIMEOUT(unrecovered, comes_back, 120)
 	munmap(map, size);
 }
 
+/*
+ * The platform tells of an error, and resets the link a moment later. Who resets the
+ * device in between does not get the memory back for that moment.
+ */
+FIXTURE(recovery)
+{
+	struct vfio_dev d;
+	char port[32];		/* what QEMU calls it */
+	uint32_t value;
+	int klog;
+	int efd;
+};
+
+FIXTURE_SETUP(recovery)
+{
+	char path[PATH_MAX], up[64];
+
+	if (!vfio_monitor_is_there())
+		SKIP(_exit(KSFT_SKIP), "no monitor");
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, virtio_net.id, VFIO_TYPE1v2_IOMMU);
+	snprintf(up, sizeof(up), "/sys/bus/pci/devices/%s/..", self->d.bdf);
+	ASSERT_NE(NULL, realpath(up, path));
+	if (vfio_monitor_id(strrchr(path, '/') + 1, self->port,
+			    sizeof(self->port)))
+		SKIP(_exit(KSFT_SKIP), "not below a port");
+	/* Before the reset of the link. */
+	if (vfio_stretch("pci_bus_error_reset", 500000, "before", NULL))
+		SKIP(_exit(KSFT_SKIP), "no window can be stretched");
+	self->klog = vfio_klog_open();
+	ASSERT_LE(0, self->klog);
+	self->efd = vfio_eventfd();
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, VFIO_PCI_ERR_IRQ_INDEX, 0,
+				      self->efd));
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+	ASSERT_EQ(4, vfio_region_read(&self->d, virtio_net.bar, virtio_net.off,
+				      &self->value, 4));
+}
+
+FIXTURE_TEARDOWN(recovery)
+{
+	vfio_dev_close(&self->d);
+	EXPECT_EQ(0, vfio_stretch_end());
+	close(self->klog);
+	close(self->efd);
+}
+
+TEST_F_TIMEOUT(recovery, user_is_quicker, 120)
+{
+	uint64_t end = vfio_now_ms() + SOON_MS;
+	int ret, wrong = 0, right = 0;
+	char command[128];
+	uint32_t value;
+
+	snprintf(command, sizeof(command), "pcie_aer_inject_error %s DLP",
+		 self->port);
+	ASSERT_EQ(0, vfio_monitor(command, NULL, 0));
+	ASSERT_EQ(0, vfio_eventfd_wait(self->efd, SOON_MS, NULL));
+	do {
+		ret = vfio_reset(&self->d);
+		ASSERT_TRUE(!ret || ret == -EAGAIN);
+	} while (ret && vfio_now_ms() < end);
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+
+	/* The memory, or an error, and never what a reset makes of it. */
+	while (vfio_now_ms() < end &&
+	       (!right || !vfio_klog_count(self->klog, "device recovery"))) {
+		ret = vfio_region_read(&self->d, virtio_net.bar, virtio_net.off,
+				       &value, 4);
+		if (ret == 4 && value != self->value)
+			wrong++;
+		else if (ret == 4)
+			right++;
+		else
+			ASSERT_EQ(-EIO, ret);
+		usleep(10000);
+	}
+	EXPECT_LT(0, vfio_stretch_hits("pci_bus_error_reset"));
+	EXPECT_EQ(0, wrong);
+	EXPECT_LT(0, right);
+}
+
 /* Who reads a lot does not keep the gate from closing. */
 struct long_reads {
 	const struct vfio_dev *d;

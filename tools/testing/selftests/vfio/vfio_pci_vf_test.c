@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A VF as its user sees it: registers that a VF lacks, memory, interrupts. */
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -270,6 +271,142 @@ TEST_F(vf, hot_reset)
 	EXPECT_EQ(-EINVAL, vfio_hot_reset(self->pf.device, groups + 1, 2));
 	EXPECT_EQ(4, vfio_region_read(&self->vf[0], 0, NVME_CSTS, &value, 4));
 	EXPECT_EQ(NVME_CSTS_CFS, value);
+}
+
+/*
+ * Who resets the PF takes the VFs' memory away. In QEMU they do not come back, so
+ * they are to do without resets of their own here, which would wait for them.
+ */
+FIXTURE(pf_reset)
+{
+	struct vfio_dev pf;
+	struct vfio_dev vf[2];
+	void *map;
+};
+
+FIXTURE_VARIANT(pf_reset)
+{
+	int (*how)(struct vfio_dev *pf);
+	bool closed;		/* before that */
+};
+
+static int reset_by_sysfs(struct vfio_dev *pf)
+{
+	return vfio_pci_attr_write(pf->bdf, "reset", "1");
+}
+
+static int reset_by_close(struct vfio_dev *pf)
+{
+	int ret = close(pf->device);
+
+	pf->device = -1;
+	return ret;
+}
+
+static int reset_by_open(struct vfio_dev *pf)
+{
+	pf->device = vfio_token_fd(pf, token);
+	return pf->device < 0 ? pf->device : 0;
+}
+
+static int reset_by_user(struct vfio_dev *pf)
+{
+	return vfio_reset(pf);
+}
+
+FIXTURE_VARIANT_ADD(pf_reset, sysfs) { reset_by_sysfs };
+FIXTURE_VARIANT_ADD(pf_reset, user) { reset_by_user };
+FIXTURE_VARIANT_ADD(pf_reset, last_close) { reset_by_close };
+FIXTURE_VARIANT_ADD(pf_reset, first_open) { reset_by_open, true };
+
+FIXTURE_SETUP(pf_reset)
+{
+	char pf[VFIO_BDF_LEN], vf[2][VFIO_BDF_LEN];
+	int i;
+
+	if (vfio_sriov_find(pf))
+		SKIP(_exit(KSFT_SKIP), "no PF here");
+	ASSERT_EQ(0, vfio_pci_bind(pf));
+	ASSERT_EQ(0, vfio_sysfs_write(VFIO_SRIOV_PARAM, "Y"));
+	ASSERT_EQ(0, vfio_token_open(&self->pf, pf, token));
+	if (variant->closed)
+		ASSERT_EQ(0, reset_by_close(&self->pf));
+	ASSERT_EQ(0, vfio_sriov_make(pf, vf));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, vfio_pci_attr_write(vf[i], "reset_method", "\n"));
+		ASSERT_EQ(0, vfio_token_open(&self->vf[i], vf[i], token));
+	}
+	ASSERT_EQ(0, vfio_region_mmap(&self->vf[0], 0, 0, 0x4000, &self->map));
+}
+
+FIXTURE_TEARDOWN(pf_reset)
+{
+	munmap(self->map, 0x4000);
+	vfio_dev_close(&self->vf[1]);
+	vfio_dev_close(&self->vf[0]);
+	EXPECT_EQ(0, vfio_sriov_set(self->pf.bdf, 0));
+	vfio_dev_close(&self->pf);
+	EXPECT_EQ(0, vfio_sysfs_write(VFIO_SRIOV_PARAM, "N"));
+}
+
+struct pf_resetter {
+	struct vfio_dev *pf;
+	int (*how)(struct vfio_dev *pf);
+	int ret;
+	bool over;
+};
+
+static void *reset_pf(void *arg)
+{
+	struct pf_resetter *r = arg;
+
+	r->ret = r->how(r->pf);
+	__atomic_store_n(&r->over, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Before what the reset makes of the memory comes the refusal. */
+TEST_F_TIMEOUT(pf_reset, vfs_are_held, 60)
+{
+	struct pf_resetter r = { .pf = &self->pf, .how = variant->how };
+	const uint8_t *csts = (uint8_t *)self->map + NVME_CSTS;
+	int refused[2] = {}, faults = 0, wrong = 0, i, ret;
+	pthread_t thread;
+	uint32_t value;
+
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(4, vfio_region_read(&self->vf[i], 0, NVME_CSTS,
+					      &value, 4));
+		ASSERT_EQ(NVME_CSTS_CFS, value);
+	}
+	ASSERT_EQ(0, vfio_try_load32(csts, &value));
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, reset_pf, &r));
+	while (!__atomic_load_n(&r.over, __ATOMIC_ACQUIRE)) {
+		for (i = 0; i < 2; i++) {
+			value = NVME_CSTS_CFS;
+			ret = vfio_region_read(&self->vf[i], 0, NVME_CSTS,
+					       &value, 4);
+			refused[i] += ret == -EIO;
+			wrong += !refused[i] && value != NVME_CSTS_CFS;
+		}
+		value = NVME_CSTS_CFS;
+		faults += !!vfio_try_load32(csts, &value);
+		wrong += !faults && value != NVME_CSTS_CFS;
+		usleep(1000);
+	}
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, r.ret);
+	EXPECT_EQ(0, wrong);
+	EXPECT_LT(0, faults);
+
+	/* And no gate stays closed. */
+	for (i = 0; i < 2; i++) {
+		EXPECT_LT(0, refused[i]);
+		EXPECT_EQ(4, vfio_region_read(&self->vf[i], 0, NVME_CSTS,
+					      &value, 4));
+	}
+	EXPECT_EQ(0, vfio_try_load32(csts, &value));
 }
 
 TEST_HARNESS_MAIN
