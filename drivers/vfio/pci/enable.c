@@ -145,6 +145,9 @@ static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 		if (ret == -EAGAIN)
 			goto disable;
 		vdev->reset_works = !ret;
+		/* The PCI core restores COMMAND, with STATUS, only if it differs. */
+		if (!ret)
+			pci_status_get_and_clear_errors(pdev);
 	}
 	return 0;
 
