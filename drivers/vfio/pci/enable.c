@@ -146,8 +146,7 @@ static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 			goto disable;
 		vdev->reset_works = !ret;
 		/* The PCI core restores COMMAND, with STATUS, only if it differs. */
-		if (!ret)
-			pci_status_get_and_clear_errors(pdev);
+		pci_status_get_and_clear_errors(pdev);
 	}
 	return 0;
 
