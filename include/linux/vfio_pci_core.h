@@ -141,7 +141,8 @@ struct vfio_pci_gate_closer {
  * @needs_pm_restore: going to D3hot and back loses the function's state
  * @disable_idle_d3: leave it in D0 when nobody uses it
  * @needs_reset: it was closed without a reset; under dev_set->lock
- * @pm_intx_masked: low power entry masked INTx
+ * @intx_frozen: INTx is off and COMMAND not written for it, because the function
+ *	sleeps or is reset; under @irqlock
  * @pm_runtime_engaged: between low power entry and exit; under @memory_lock
  * @sriov_active: VFs are enabled while VFIO has this PF
  * @pci_saved_state: config space to go back to at the last close
@@ -235,7 +236,7 @@ struct vfio_pci_core_device {
 	bool				disable_idle_d3:1;
 	/* Bytes again, for the same reason. */
 	bool				needs_reset;
-	bool				pm_intx_masked;
+	bool				intx_frozen;
 	bool				pm_runtime_engaged;
 	bool				sriov_active;
 	struct pci_saved_state		*pci_saved_state;

@@ -628,12 +628,17 @@ static int config_init_header(struct vfio_pci_core_device *vdev)
 	if (!config_has_intx(vdev))
 		vdev->vconfig[PCI_INTERRUPT_PIN] = 0;
 
-	/* The device is enabled: so is the memory of one without the bit. */
-	if (pdev->no_command_memory) {
-		cmd = vfio_pci_vconfig_get16(vdev, PCI_COMMAND);
-		vfio_pci_vconfig_set16(vdev, PCI_COMMAND,
-				       cmd | PCI_COMMAND_MEMORY);
-	}
+	/*
+	 * The host disables INTx while nobody listens, and a user sees that only
+	 * of a device that has none. The device is enabled: so is the memory of
+	 * one without the bit.
+	 */
+	cmd = vfio_pci_vconfig_get16(vdev, PCI_COMMAND);
+	if (!vdev->nointx)
+		cmd &= ~PCI_COMMAND_INTX_DISABLE;
+	if (pdev->no_command_memory)
+		cmd |= PCI_COMMAND_MEMORY;
+	vfio_pci_vconfig_set16(vdev, PCI_COMMAND, cmd);
 	return 0;
 }
 

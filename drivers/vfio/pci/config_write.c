@@ -104,7 +104,6 @@ static void bars_restore(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *pdev = vdev->pdev;
 	unsigned int i;
-	u16 cmd;
 
 	if (pdev->is_virtfn)
 		return;
@@ -114,12 +113,9 @@ static void bars_restore(struct vfio_pci_core_device *vdev)
 		pci_write_config_dword(pdev, PCI_BASE_ADDRESS_0 + 4 * i,
 				       vdev->rbar[i]);
 	pci_write_config_dword(pdev, PCI_ROM_ADDRESS, vdev->rbar[i]);
-
-	if (vdev->nointx) {
-		pci_read_config_word(pdev, PCI_COMMAND, &cmd);
-		pci_write_config_word(pdev, PCI_COMMAND,
-				      cmd | PCI_COMMAND_INTX_DISABLE);
-	}
+	/* It answers if it is awake; asleep it will be put right when it wakes. */
+	if (pdev->current_state == PCI_D0)
+		vfio_pci_intx_restore(vdev);
 }
 
 /* Does the user turn on what was on, as far as anyone told, and is not? */

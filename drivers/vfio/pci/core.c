@@ -291,6 +291,9 @@ void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 	vfio_unregister_group_dev(&vdev->vdev);
 	vfio_pci_gate_exit(vdev);
 	vfio_pci_clean_unseal(vdev);
+	/* Off since the first open. Who asserts it stays so until it has a driver. */
+	if (!vdev->nointx && !vdev->pdev->is_virtfn)
+		pci_check_and_unmask_intx(vdev->pdev);
 
 	vfio_pci_sriov_exit(vdev);
 	vfio_pci_vga_exit(vdev);

@@ -72,26 +72,21 @@ static bool vfio_pci_has_broken_intx(struct pci_dev *pdev)
 	return false;
 }
 
-/* How INTx is to be masked, and with the line quiet to begin with. */
+/* How INTx is to be masked. Nobody listens to it so far, and it is off. */
 static void vfio_pci_probe_intx(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *pdev = vdev->pdev;
-	u16 cmd;
 
-	if (!nointxmask) {
-		if (vfio_pci_has_broken_intx(pdev)) {
-			pci_info(pdev, "Masking broken INTx support\n");
-			vdev->nointx = true;
-			pci_intx(pdev, 0);
-		} else {
-			vdev->pci_2_3 = pci_intx_mask_supported(pdev);
-		}
+	vdev->virq_disabled = false;
+	if (nointxmask)
+		return;
+
+	if (vfio_pci_has_broken_intx(pdev)) {
+		pci_info(pdev, "Masking broken INTx support\n");
+		vdev->nointx = true;
+	} else {
+		vdev->pci_2_3 = pci_intx_mask_supported(pdev);
 	}
-
-	pci_read_config_word(pdev, PCI_COMMAND, &cmd);
-	if (vdev->pci_2_3 && (cmd & PCI_COMMAND_INTX_DISABLE))
-		pci_write_config_word(pdev, PCI_COMMAND,
-				      cmd & ~PCI_COMMAND_INTX_DISABLE);
 }
 
 /* Where the MSI-X table is (PCIe r6.0, 7.7.2): the user must not write it. */
@@ -115,6 +110,15 @@ static void vfio_pci_probe_msix(struct vfio_pci_core_device *vdev)
 	vdev->has_dyn_msix = pci_msix_can_alloc_dyn(pdev);
 }
 
+/* To enable a device lets INTx through. Who resets it just now restores what was. */
+static void vfio_pci_quiet_intx(struct vfio_pci_core_device *vdev)
+{
+	down_write(&vdev->memory_lock);
+	if (!(vdev->gate_holds & VFIO_PCI_HOLD_RESET))
+		vfio_pci_intx_restore(vdev);
+	up_write(&vdev->memory_lock);
+}
+
 /* The part of a first open that may take long. */
 static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 {
@@ -132,6 +136,7 @@ static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 	ret = pci_enable_device(pdev);
 	if (ret)
 		goto put_power;
+	vfio_pci_quiet_intx(vdev);
 
 	if (!clean) {
 		vfio_pci_vfs_hold(vdev);
@@ -143,6 +148,8 @@ static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 		if (ret == -EAGAIN)
 			goto disable;
 		vdev->reset_works = !ret;
+		/* The PCI core restores COMMAND, with STATUS, only if it differs. */
+		pci_status_get_and_clear_errors(pdev);
 	}
 	return 0;
 

@@ -67,6 +67,7 @@
 #include <linux/ktime.h>
 #include <linux/pci.h>
 #include <linux/rwsem.h>
+#include <linux/spinlock.h>
 #include <linux/wait_bit.h>
 #include <linux/workqueue.h>
 
@@ -272,7 +273,11 @@ static void vfio_pci_gate_account(struct vfio_pci_core_device *vdev)
  */
 void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 {
-	WRITE_ONCE(vdev->gate_open, !vfio_pci_gate_reasons(vdev));
+	const unsigned int answers = VFIO_PCI_HOLD_NOT_OPEN |
+				     VFIO_PCI_REASON_DECODE;
+	unsigned int reasons = vfio_pci_gate_reasons(vdev);
+
+	WRITE_ONCE(vdev->gate_open, !reasons);
 	/* Pairs with the one in vfio_pci_gate_error(). */
 	smp_mb();
 	if (vfio_pci_gate_has_error(vdev))
@@ -282,6 +287,8 @@ void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 		vfio_pci_absent_end(vdev);
 		vfio_pci_peers_map(vdev);
 	}
+	if (vdev->intx_frozen && !(reasons & ~answers))
+		vfio_pci_intx_thaw(vdev);
 	if (vdev->gate_closed_at)
 		vfio_pci_gate_account(vdev);
 	up_write(&vdev->memory_lock);
@@ -330,8 +337,13 @@ void vfio_pci_gate_error(struct vfio_pci_core_device *vdev)
 
 static void vfio_pci_gate_resume_work(struct work_struct *work)
 {
-	vfio_pci_gate_recheck(container_of(work, struct vfio_pci_core_device,
-					   gate_resume), VFIO_PCI_GATE_AER);
+	struct vfio_pci_core_device *vdev =
+		container_of(work, struct vfio_pci_core_device, gate_resume);
+
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_AER);
+	/* What was restored does not know of INTx: make the gate look. */
+	vfio_pci_intx_freeze(vdev);
+	vfio_pci_gate_open(vdev);
 }
 
 /**
@@ -387,6 +399,7 @@ void vfio_pci_gate_reset_begin(struct vfio_pci_core_device *vdev)
 {
 	vdev->errors_reset = READ_ONCE(vdev->errors);
 	WRITE_ONCE(vdev->resetter, current);
+	vfio_pci_intx_freeze(vdev);
 }
 
 /**
@@ -407,10 +420,12 @@ static void vfio_pci_gate_hold(struct vfio_pci_core_device *vdev, u8 why,
 			       bool hold)
 {
 	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_OTHER_RESET);
-	if (hold)
+	if (hold) {
+		vfio_pci_intx_freeze(vdev);
 		vdev->gate_holds |= why;
-	else
+	} else {
 		vdev->gate_holds &= ~why;
+	}
 	vfio_pci_gate_open(vdev);
 	if (!hold)
 		wake_up_var(&vdev->gate_holds);
@@ -514,6 +529,24 @@ bool vfio_pci_gate_admits_maps(struct vfio_pci_core_device *vdev)
 	return vfio_pci_gate_is_open(vdev) && !vdev->pm_runtime_engaged;
 }
 
+/* DisINTx may change meanwhile under irqlock. Returns what was. */
+static bool vfio_pci_gate_decode(struct vfio_pci_core_device *vdev, bool decode)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	u16 old, cmd;
+
+	spin_lock_irq(&vdev->irqlock);
+	pci_read_config_word(pdev, PCI_COMMAND, &old);
+	cmd = old & ~PCI_COMMAND_MEMORY;
+	if (decode)
+		cmd |= PCI_COMMAND_MEMORY;
+	if (cmd != old)
+		pci_write_config_word(pdev, PCI_COMMAND, cmd);
+	spin_unlock_irq(&vdev->irqlock);
+
+	return old & PCI_COMMAND_MEMORY;
+}
+
 /**
  * vfio_pci_gate_force_decode - make memory answer for the kernel's own use
  * @vdev: the device
@@ -544,10 +577,7 @@ void vfio_pci_gate_force_decode(struct vfio_pci_core_device *vdev,
 	was->state = pdev->current_state;
 	if (was->state == PCI_D3hot)
 		vfio_pci_set_power_state(vdev, PCI_D0);
-	pci_read_config_word(pdev, PCI_COMMAND, &was->cmd);
-	if (!(was->cmd & PCI_COMMAND_MEMORY))
-		pci_write_config_word(pdev, PCI_COMMAND,
-				      was->cmd | PCI_COMMAND_MEMORY);
+	was->decoded = vfio_pci_gate_decode(vdev, true);
 }
 
 /**
@@ -563,14 +593,8 @@ void vfio_pci_gate_force_decode(struct vfio_pci_core_device *vdev,
 void vfio_pci_gate_restore_decode(struct vfio_pci_core_device *vdev,
 				  const struct vfio_pci_gate_forced *was)
 {
-	struct pci_dev *pdev = vdev->pdev;
-	u16 cmd;
-
-	if (!(was->cmd & PCI_COMMAND_MEMORY)) {
-		pci_read_config_word(pdev, PCI_COMMAND, &cmd);
-		pci_write_config_word(pdev, PCI_COMMAND,
-				      cmd & ~PCI_COMMAND_MEMORY);
-	}
+	if (!was->decoded)
+		vfio_pci_gate_decode(vdev, false);
 	if (was->state == PCI_D3hot)
 		vfio_pci_set_power_state(vdev, PCI_D3hot);
 	up_write(&vdev->memory_lock);

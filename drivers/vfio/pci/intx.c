@@ -8,11 +8,25 @@
  * share the line. Any other has its line disabled at the interrupt controller
  * and must own it.
  *
- * There are two reasons to be masked. intx->masked is the state of the line,
- * for whatever reason. virq_disabled is the user's DisINTx in the virtual
- * COMMAND register: while it is set, unmasking does nothing. It changes
- * together with the line, under irqlock. While nobody listens to the line, the
- * physical DisINTx simply follows the virtual one.
+ * There are two reasons to be masked. intx->masked is the state of the line, for
+ * whatever reason. virq_disabled is the user's DisINTx in the virtual COMMAND
+ * register: while it is set, unmasking does nothing. It changes together with the
+ * line, under irqlock.
+ *
+ * Whether the line is off follows from what is recorded, and only
+ * vfio_pci_intx_is_off() says it: it is off, too, while nobody has set INTx up,
+ * so that a device that asserts it nonetheless does no harm to others' devices on
+ * the line. The physical register is made to agree under irqlock after
+ * everything that may have changed it: the PCI core restores what it saved
+ * before the user masked or unmasked, and clears DisINTx where it enables the
+ * device or takes MSI down. What changes it unseen, a reset by the device
+ * itself, is put right by the handler when the line fires.
+ *
+ * While the function sleeps or is reset its registers must not be written, nor
+ * can be believed. Who is about to do that to it freezes INTx before: the line is
+ * off, and the handler, masking and unmasking only keep what is recorded up to
+ * date. The opening of the gate makes it good (vfio_pci_intx_thaw()). The
+ * platform's errors freeze nothing: what the device can still be told it is told.
  *
  * Unmasking a line that is still asserted would interrupt at once. Where the
  * device can tell, it stays masked and the eventfd is signalled right away.
@@ -21,6 +35,7 @@
  */
 #include <linux/eventfd.h>
 #include <linux/interrupt.h>
+#include <linux/irq.h>
 #include <linux/pci.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -37,6 +52,8 @@
  * @unmask: unmasks the line when its eventfd is signalled
  * @irq: number of the line
  * @masked: under irqlock
+ * @line_off: the line is disabled at the controller; only without pci_2_3, under
+ *	irqlock
  * @name: for /proc/interrupts
  */
 struct vfio_pci_intx {
@@ -45,6 +62,7 @@ struct vfio_pci_intx {
 	struct virqfd *unmask;
 	unsigned int irq;
 	bool masked;
+	bool line_off;
 	char *name;
 };
 
@@ -62,75 +80,176 @@ static void vfio_pci_intx_signal(struct vfio_pci_intx *intx)
 		vfio_pci_eventfd_signal(&intx->trigger);
 }
 
+/*
+ * Under irqlock: must the line be off? Off is DisINTx, or the line disabled at
+ * the controller. @intx is NULL while INTx is not set up.
+ */
+static bool vfio_pci_intx_is_off(struct vfio_pci_core_device *vdev,
+				 const struct vfio_pci_intx *intx)
+{
+	return !intx || intx->masked || vdev->virq_disabled || vdev->nointx ||
+	       vdev->intx_frozen;
+}
+
+/*
+ * Under irqlock, and the function answers. Who has its line masked at the
+ * controller needs DisINTx only while nobody listens. A VF has neither. Others
+ * change other bits of COMMAND with irqlock, igate or memory_lock held, and one
+ * of these is held here, too.
+ */
+static void vfio_pci_intx_write(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_intx *intx = vfio_pci_intx_get(vdev);
+	struct pci_dev *pdev = vdev->pdev;
+	u16 old, cmd;
+	bool off;
+
+	if (pdev->is_virtfn)
+		return;
+
+	off = (vdev->pci_2_3 || !intx) && vfio_pci_intx_is_off(vdev, intx);
+	pci_read_config_word(pdev, PCI_COMMAND, &old);
+	if (PCI_POSSIBLE_ERROR(old))
+		return;
+	cmd = old & ~PCI_COMMAND_INTX_DISABLE;
+	if (off)
+		cmd |= PCI_COMMAND_INTX_DISABLE;
+	if (cmd != old)
+		pci_write_config_word(pdev, PCI_COMMAND, cmd);
+}
+
+/* Under irqlock: something changed that vfio_pci_intx_is_off() looks at. */
+static void vfio_pci_intx_apply(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_intx *intx = vfio_pci_intx_get(vdev);
+	bool off = vfio_pci_intx_is_off(vdev, intx);
+
+	if (intx && !vdev->pci_2_3 && off != intx->line_off) {
+		intx->line_off = off;
+		if (off)
+			disable_irq_nosync(intx->irq);
+		else
+			enable_irq(intx->irq);
+	}
+	if (!vdev->intx_frozen)
+		vfio_pci_intx_write(vdev);
+}
+
+/**
+ * vfio_pci_intx_freeze - the function is about to sleep or to be reset
+ * @vdev: the device
+ *
+ * INTx is off from here until vfio_pci_intx_thaw(), and nobody writes to COMMAND
+ * for its sake.
+ *
+ * Context: any; takes irqlock. If INTx is not frozen yet the function answers.
+ */
+void vfio_pci_intx_freeze(struct vfio_pci_core_device *vdev)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&vdev->irqlock, flags);
+	if (!vdev->intx_frozen) {
+		vdev->intx_frozen = true;
+		vfio_pci_intx_write(vdev);
+		vfio_pci_intx_apply(vdev);
+	}
+	spin_unlock_irqrestore(&vdev->irqlock, flags);
+}
+
+/**
+ * vfio_pci_intx_thaw - the function answers again
+ * @vdev: the device
+ *
+ * A line that is asserted and not masked fires.
+ *
+ * Context: any; takes irqlock. memory_lock is held for write.
+ */
+void vfio_pci_intx_thaw(struct vfio_pci_core_device *vdev)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&vdev->irqlock, flags);
+	vdev->intx_frozen = false;
+	vfio_pci_intx_apply(vdev);
+	spin_unlock_irqrestore(&vdev->irqlock, flags);
+}
+
+/**
+ * vfio_pci_intx_restore - somebody else changed DisINTx
+ * @vdev: the device
+ *
+ * Context: any; takes irqlock. The function answers, frozen or not, and
+ * memory_lock keeps it so.
+ */
+void vfio_pci_intx_restore(struct vfio_pci_core_device *vdev)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&vdev->irqlock, flags);
+	vfio_pci_intx_write(vdev);
+	spin_unlock_irqrestore(&vdev->irqlock, flags);
+}
+
+/*
+ * Under irqlock: masked, and yet there is an interrupt. It is someone else's, or
+ * was under way on another CPU when it was masked; but it is ours where DisINTx
+ * was lost. Nobody is told: unmasking finds the line asserted.
+ */
+static bool vfio_pci_intx_mask_again(struct vfio_pci_core_device *vdev)
+{
+	u16 cmd;
+
+	if (!vdev->pci_2_3)
+		return false;
+
+	pci_read_config_word(vdev->pdev, PCI_COMMAND, &cmd);
+	return !(cmd & PCI_COMMAND_INTX_DISABLE) &&
+	       pci_check_and_mask_intx(vdev->pdev);
+}
+
 static irqreturn_t vfio_pci_intx_handler(int irq, void *data)
 {
 	struct vfio_pci_intx *intx = data;
 	struct vfio_pci_core_device *vdev = intx->vdev;
+	bool fired = false, handled = false;
 	unsigned long flags;
-	bool fired = false;
 
-	/*
-	 * Masked already: the line is someone else's, or was masked on another
-	 * CPU after it fired and fires again when it is unmasked.
-	 */
 	spin_lock_irqsave(&vdev->irqlock, flags);
-	if (!intx->masked) {
-		if (vdev->pci_2_3) {
-			fired = pci_check_and_mask_intx(vdev->pdev);
-		} else {
-			disable_irq_nosync(irq);
-			fired = true;
-		}
+	if (vdev->intx_frozen) {
+		/* It is off, so this is someone else's. */
+	} else if (intx->masked) {
+		handled = vfio_pci_intx_mask_again(vdev);
+	} else if (!vdev->pci_2_3) {
+		fired = true;
+		intx->masked = true;
+		vfio_pci_intx_apply(vdev);
+	} else {
+		/* Masked with the look at the status, and not by apply(). */
+		fired = pci_check_and_mask_intx(vdev->pdev);
 		intx->masked = fired;
 	}
 	spin_unlock_irqrestore(&vdev->irqlock, flags);
 
 	if (fired)
 		vfio_pci_intx_signal(intx);
-	return IRQ_RETVAL(fired);
+	return IRQ_RETVAL(fired || handled);
 }
 
-/* Under irqlock: true if the line was set up and not masked. */
-static bool vfio_pci_intx_close_line(struct vfio_pci_core_device *vdev)
+static void vfio_pci_intx_mask(struct vfio_pci_intx *intx)
 {
-	struct vfio_pci_intx *intx = vfio_pci_intx_get(vdev);
-	bool masks = false;
+	struct vfio_pci_core_device *vdev = intx->vdev;
 
-	if (intx && !intx->masked) {
-		masks = true;
-		intx->masked = true;
-	}
-	if (vdev->pci_2_3) {
-		if (masks || !intx)
-			pci_intx(vdev->pdev, 0);
-	} else if (masks) {
-		disable_irq_nosync(intx->irq);
-	}
-	return masks;
-}
-
-/**
- * vfio_pci_intx_mask - keep INTx from interrupting
- * @vdev: the device
- *
- * Return: true if it was set up and not masked.
- * Context: any; takes irqlock.
- */
-bool vfio_pci_intx_mask(struct vfio_pci_core_device *vdev)
-{
-	unsigned long flags;
-	bool masks;
-
-	spin_lock_irqsave(&vdev->irqlock, flags);
-	masks = vfio_pci_intx_close_line(vdev);
-	spin_unlock_irqrestore(&vdev->irqlock, flags);
-
-	return masks;
+	spin_lock_irq(&vdev->irqlock);
+	intx->masked = true;
+	vfio_pci_intx_apply(vdev);
+	spin_unlock_irq(&vdev->irqlock);
 }
 
 /*
  * Under irqlock: unmask unless the user's COMMAND register forbids it. Returns
- * true if the line is asserted: it stays masked, and the caller signals.
+ * true if the line is asserted: it stays masked, and the caller signals. One that
+ * is frozen fires when it thaws.
  */
 static bool vfio_pci_intx_open_line(struct vfio_pci_intx *intx)
 {
@@ -139,50 +258,27 @@ static bool vfio_pci_intx_open_line(struct vfio_pci_intx *intx)
 	if (!intx->masked || vdev->virq_disabled)
 		return false;
 
-	if (!vdev->pci_2_3)
-		enable_irq(intx->irq);
-	else if (!pci_check_and_unmask_intx(vdev->pdev))
+	if (vdev->pci_2_3 && !vdev->intx_frozen &&
+	    !pci_check_and_unmask_intx(vdev->pdev))
 		return true;
 
 	intx->masked = false;
+	if (!vdev->pci_2_3)
+		vfio_pci_intx_apply(vdev);
 	return false;
 }
 
-/* Under irqlock and RCU: what the caller signals after it dropped irqlock. */
-static struct vfio_pci_eventfd *
-vfio_pci_intx_open(struct vfio_pci_core_device *vdev)
+static void vfio_pci_intx_unmask(struct vfio_pci_intx *intx)
 {
-	struct vfio_pci_intx *intx = vfio_pci_intx_get(vdev);
+	struct vfio_pci_core_device *vdev = intx->vdev;
+	bool pending;
 
-	if (intx && vfio_pci_intx_open_line(intx))
-		return rcu_dereference(intx->trigger);
-	if (!intx && vdev->pci_2_3)
-		pci_intx(vdev->pdev, 1);
-	return NULL;
-}
+	spin_lock_irq(&vdev->irqlock);
+	pending = vfio_pci_intx_open_line(intx);
+	spin_unlock_irq(&vdev->irqlock);
 
-/**
- * vfio_pci_intx_unmask - let INTx interrupt again
- * @vdev: the device
- *
- * Does nothing while the user's COMMAND register disables INTx.
- *
- * Context: any in which an eventfd may be signalled; takes irqlock.
- */
-void vfio_pci_intx_unmask(struct vfio_pci_core_device *vdev)
-{
-	struct vfio_pci_eventfd *efd;
-	unsigned long flags;
-
-	/* The context may go once irqlock is dropped; its trigger may not. */
-	rcu_read_lock();
-	spin_lock_irqsave(&vdev->irqlock, flags);
-	efd = vfio_pci_intx_open(vdev);
-	spin_unlock_irqrestore(&vdev->irqlock, flags);
-
-	if (efd)
-		eventfd_signal(efd->ctx);
-	rcu_read_unlock();
+	if (pending)
+		vfio_pci_intx_signal(intx);
 }
 
 /**
@@ -190,38 +286,40 @@ void vfio_pci_intx_unmask(struct vfio_pci_core_device *vdev)
  * @vdev: the device; the user wrote to the register's upper byte
  *
  * The physical register was read, changed and written back without irqlock. If
- * the line was masked or unmasked meanwhile, that was undone.
+ * the line was masked or unmasked meanwhile, that was undone. While INTx is not
+ * set up nobody does that.
  *
  * Context: igate is held; takes irqlock.
  */
 void vfio_pci_intx_follow_command(struct vfio_pci_core_device *vdev)
 {
-	struct vfio_pci_eventfd *efd = NULL;
 	struct vfio_pci_intx *intx;
-	unsigned long flags;
-	bool disable;
+	bool disable, pending = false;
 
 	lockdep_assert_held(&vdev->igate);
 	disable = vfio_pci_vconfig_get16(vdev, PCI_COMMAND) &
 		  PCI_COMMAND_INTX_DISABLE;
 
-	rcu_read_lock();
-	spin_lock_irqsave(&vdev->irqlock, flags);
+	intx = vfio_pci_intx_get(vdev);
+	if (!intx) {
+		/* Off in any case; nobody else looks at this. */
+		WRITE_ONCE(vdev->virq_disabled, disable);
+		return;
+	}
+
+	spin_lock_irq(&vdev->irqlock);
 	if (disable != vdev->virq_disabled) {
 		WRITE_ONCE(vdev->virq_disabled, disable);
 		if (disable)
-			vfio_pci_intx_close_line(vdev);
+			intx->masked = true;
 		else
-			efd = vfio_pci_intx_open(vdev);
+			pending = vfio_pci_intx_open_line(intx);
 	}
-	intx = vfio_pci_intx_get(vdev);
-	if (intx && vdev->pci_2_3)
-		pci_intx(vdev->pdev, !intx->masked);
-	spin_unlock_irqrestore(&vdev->irqlock, flags);
+	vfio_pci_intx_apply(vdev);
+	spin_unlock_irq(&vdev->irqlock);
 
-	if (efd)
-		eventfd_signal(efd->ctx);
-	rcu_read_unlock();
+	if (pending)
+		vfio_pci_intx_signal(intx);
 }
 
 /* An unmask eventfd was signalled: its wait queue is locked. */
@@ -243,10 +341,12 @@ static void vfio_pci_intx_irqfd_pending(void *opaque, void *unused)
 	vfio_pci_intx_signal(opaque);
 }
 
+/* The line is off, and has an owner, or has none, from here on. */
 static void vfio_pci_intx_set_type(struct vfio_pci_core_device *vdev, int type)
 {
 	spin_lock_irq(&vdev->irqlock);
 	vdev->irq_type = type;
+	vfio_pci_intx_apply(vdev);
 	spin_unlock_irq(&vdev->irqlock);
 }
 
@@ -268,6 +368,7 @@ static int vfio_pci_intx_enable(struct vfio_pci_core_device *vdev,
 	intx->vdev = vdev;
 	intx->irq = pdev->irq;
 	intx->masked = true;
+	intx->line_off = true;
 	RCU_INIT_POINTER(intx->trigger, efd);
 	intx->name = kasprintf(GFP_KERNEL_ACCOUNT, "vfio-intx(%s)",
 			       pci_name(pdev));
@@ -280,9 +381,7 @@ static int vfio_pci_intx_enable(struct vfio_pci_core_device *vdev,
 	if (ret)
 		goto err_name;
 
-	/* Masked until everything is there: a shared line may be firing. */
-	if (vdev->pci_2_3)
-		pci_intx(pdev, 0);
+	/* It is off until everything is there: nobody has listened so far. */
 	ret = request_irq(intx->irq, vfio_pci_intx_handler,
 			  vdev->pci_2_3 ? IRQF_SHARED : IRQF_NO_AUTOEN,
 			  intx->name, intx);
@@ -293,13 +392,18 @@ static int vfio_pci_intx_enable(struct vfio_pci_core_device *vdev,
 		goto err_erase;
 	}
 
+	/*
+	 * The line is ours alone. To disable it is to mask it at the controller,
+	 * and not only when it fires again. free_irq() undoes this.
+	 */
+	if (!vdev->pci_2_3)
+		irq_set_status_flags(intx->irq, IRQ_DISABLE_UNLAZY);
+
 	vfio_pci_intx_set_type(vdev, VFIO_PCI_INTX_IRQ_INDEX);
-	vfio_pci_intx_unmask(vdev);
+	vfio_pci_intx_unmask(intx);
 	return 0;
 
 err_erase:
-	if (vdev->pci_2_3 && !vdev->virq_disabled)
-		pci_intx(pdev, 1);
 	xa_erase(&vdev->ctx, 0);
 err_name:
 	kfree(intx->name);
@@ -319,6 +423,8 @@ void vfio_pci_intx_disable(struct vfio_pci_core_device *vdev)
 	struct vfio_pci_intx *intx = vfio_pci_intx_get(vdev);
 
 	vfio_virqfd_disable(&intx->unmask);
+	/* The handler runs until free_irq(), and knows a masked line. */
+	vfio_pci_intx_mask(intx);
 	vfio_pci_intx_set_type(vdev, VFIO_PCI_NO_IRQ_TYPE);
 	free_irq(intx->irq, intx);
 	vfio_pci_eventfd_replace(vdev, &intx->trigger, NULL);
@@ -393,13 +499,15 @@ int vfio_pci_intx_set_trigger(struct vfio_pci_core_device *vdev,
 int vfio_pci_intx_set_mask(struct vfio_pci_core_device *vdev,
 			   const struct vfio_pci_irq_req *req)
 {
-	if (!vfio_pci_intx_get(vdev) || req->count != 1)
+	struct vfio_pci_intx *intx = vfio_pci_intx_get(vdev);
+
+	if (!intx || req->count != 1)
 		return -EINVAL;
 	if (vfio_pci_irq_req_binds(req))
 		return -ENOTTY;
 
 	if (vfio_pci_irq_req_selects(req, 0))
-		vfio_pci_intx_mask(vdev);
+		vfio_pci_intx_mask(intx);
 	return 0;
 }
 
@@ -422,7 +530,7 @@ int vfio_pci_intx_set_unmask(struct vfio_pci_core_device *vdev,
 
 	if (!vfio_pci_irq_req_binds(req)) {
 		if (vfio_pci_irq_req_selects(req, 0))
-			vfio_pci_intx_unmask(vdev);
+			vfio_pci_intx_unmask(intx);
 		return 0;
 	}
 

@@ -22,10 +22,11 @@
  *   down. It covers irq_type, vdev->ctx, the writing of slots, and writes of
  *   the COMMAND register with the DisINTx bit. It is outside memory_lock.
  *   irqlock (spinlock, taken in interrupt handlers) covers the state of the
- *   INTx line: whether it is masked, and whether a context owns it. irq_type
- *   turns to and from INTx under both locks, so holding either is enough to
- *   know, and masking needs only irqlock. That lets the configuration space
- *   and power management mask the line from wherever they are.
+ *   INTx line: whether it is masked, whether a context owns it, and whether the
+ *   function can be told (intx_frozen). irq_type turns to and from INTx under
+ *   both locks, so holding either is enough to know. What follows from these is
+ *   written to DisINTx under irqlock, so resets and power management, with
+ *   memory_lock held, take the line away and give it back (intx.c).
  *   RCU covers the reading of slots. Who signals does not know whether igate
  *   is held and often cannot take it: hard interrupts, the AER handler, an
  *   irqfd's worker. A replaced trigger dies a grace period later, so a signal

@@ -315,6 +315,8 @@ static int vfio_pci_msi_enable(struct vfio_pci_core_device *vdev,
 				    msix ? PCI_IRQ_MSIX : PCI_IRQ_MSI);
 	if (got > 0 && got < want)
 		pci_free_irq_vectors(pdev);
+	if (got < want)
+		vfio_pci_intx_restore(vdev);
 	vfio_pci_gate_restore_decode(vdev, &was);
 
 	if (got < want) {
@@ -350,11 +352,10 @@ void vfio_pci_msi_disable(struct vfio_pci_core_device *vdev)
 	xa_for_each(&vdev->ctx, vector, vec)
 		vfio_pci_vector_disarm(vdev, vector, vec);
 	pci_free_irq_vectors(vdev->pdev);
+	/* That gave the device its line back. */
+	vfio_pci_intx_restore(vdev);
 	vfio_pci_gate_restore_decode(vdev, &was);
 
-	/* The interrupt core gave the device its line back. */
-	if (vdev->nointx || (vdev->pci_2_3 && vdev->virq_disabled))
-		pci_intx(vdev->pdev, 0);
 	vdev->irq_type = VFIO_PCI_NO_IRQ_TYPE;
 }
 

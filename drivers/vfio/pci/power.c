@@ -78,6 +78,8 @@ int vfio_pci_set_power_state(struct vfio_pci_core_device *vdev,
 	returns = vdev->needs_pm_restore &&
 		  vfio_pci_is_d3(pdev->current_state) && !vfio_pci_is_d3(state);
 
+	if (state != PCI_D0)
+		vfio_pci_intx_freeze(vdev);
 	if (leaves)
 		pci_save_state(pdev);
 
@@ -224,12 +226,9 @@ static int vfio_pci_runtime_suspend(struct device *dev)
 	 */
 	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_LOW_POWER);
 	vfio_pci_set_power_state(vdev, PCI_D0);
+	vfio_pci_intx_freeze(vdev);
 	vdev->gate_holds |= VFIO_PCI_HOLD_ASLEEP;
 	vfio_pci_gate_open(vdev);
-
-	/* A suspended device's interrupt line may be shared and must be quiet. */
-	vdev->pm_intx_masked = vdev->irq_type == VFIO_PCI_INTX_IRQ_INDEX &&
-			       vfio_pci_intx_mask(vdev);
 	return 0;
 }
 
@@ -279,9 +278,6 @@ static int vfio_pci_runtime_resume(struct device *dev)
 		vfio_pci_low_power_end(vdev);
 	}
 	vfio_pci_gate_open(vdev);
-
-	if (vdev->pm_intx_masked)
-		vfio_pci_intx_unmask(vdev);
 	return 0;
 }
 
@@ -292,6 +288,7 @@ static int vfio_pci_suspend(struct device *dev)
 
 	vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_SLEEP);
 	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_SUSPEND);
+	vfio_pci_intx_freeze(vdev);
 	vdev->gate_holds |= VFIO_PCI_HOLD_SUSPEND;
 	vfio_pci_gate_open(vdev);
 	return 0;

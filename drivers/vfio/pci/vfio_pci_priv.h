@@ -84,7 +84,7 @@ bool vfio_pci_gate_admits_maps(struct vfio_pci_core_device *vdev);
 unsigned int vfio_pci_gate_reasons(struct vfio_pci_core_device *vdev);
 
 struct vfio_pci_gate_forced {
-	u16		cmd;
+	bool		decoded;
 	pci_power_t	state;
 };
 
@@ -255,9 +255,10 @@ int vfio_pci_set_irqs(struct vfio_pci_core_device *vdev, u32 flags,
 /* Last close: everything that SET_IRQS armed is gone afterwards. */
 void vfio_pci_irqs_release(struct vfio_pci_core_device *vdev);
 void vfio_pci_irqs_module_exit(void);
-/* Mask or unmask INTx; mask returns true if it was unmasked before. */
-bool vfio_pci_intx_mask(struct vfio_pci_core_device *vdev);
-void vfio_pci_intx_unmask(struct vfio_pci_core_device *vdev);
+/* INTx is off between the first two; and DisINTx as it must be. See intx.c. */
+void vfio_pci_intx_freeze(struct vfio_pci_core_device *vdev);
+void vfio_pci_intx_thaw(struct vfio_pci_core_device *vdev);
+void vfio_pci_intx_restore(struct vfio_pci_core_device *vdev);
 void vfio_pci_intx_follow_command(struct vfio_pci_core_device *vdev);
 /* The AER handler and the release request; the triggers are eventfds. */
 void vfio_pci_signal_error(struct vfio_pci_core_device *vdev);
