@@ -24,6 +24,7 @@
 #define BAR_IOVA	0x4000000UL
 #define MIXED_IOVA	0x3000000UL
 #define ROUNDS		40
+#define DMA_ENTRY_LIMIT	"/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 /* Of edu's buffer, not to its very end: where each look leaves what it saw. */
 #define LOOKS_AT	1024
 #define LOOKS_END	4088
@@ -484,6 +485,51 @@ static int open_again(struct vfio_dev *d, const char *id,
 			usleep(20000);
 	} while (ret == -EBUSY && vfio_now_ms() < until);
 	return ret;
+}
+
+/*
+ * Each part of a device's memory counts as a mapping: what the kernel keeps of it, and
+ * the time its end takes, are bounded by the same limit.
+ */
+TEST_F(peer, parts_are_counted)
+{
+	char limit[16];
+	void *mem;
+	int c, i;
+
+	ASSERT_EQ(0, vfio_sysfs_read(DMA_ENTRY_LIMIT, limit, sizeof(limit)));
+	ASSERT_EQ(0, munmap(self->bar, self->size));
+	vfio_dev_close(&self->peer);
+	vfio_dev_close(&self->edu);
+	ASSERT_EQ(0, vfio_sysfs_write(DMA_ENTRY_LIMIT, "5"));
+	i = open_again(&self->edu, VFIO_EDU, NULL);
+	ASSERT_EQ(0, vfio_sysfs_write(DMA_ENTRY_LIMIT, limit));
+	ASSERT_EQ(0, i);
+	ASSERT_EQ(0, open_again(&self->peer, variant->id, &self->edu));
+	ASSERT_EQ(0, vfio_cfg_command(&self->edu, PCI_COMMAND_MEMORY |
+				      PCI_COMMAND_MASTER, 0));
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY, 0));
+	c = self->edu.container;
+	ASSERT_EQ(0, vfio_dma_map(c, (void *)self->ram, RAM_IOVA, PAGE));
+
+	mem = lay_out(self, variant, "bmbb", PROT_READ | PROT_WRITE);
+	ASSERT_NE(NULL, mem);
+	ASSERT_EQ(0, vfio_dma_map(c, mem, MIXED_IOVA, 4 * PAGE));
+	EXPECT_EQ(1, vfio_dma_avail(c));
+	EXPECT_FOUND("bmbb");
+	ASSERT_EQ(0, vfio_dma_unmap(c, MIXED_IOVA, 4 * PAGE));
+	EXPECT_EQ(4, vfio_dma_avail(c));
+
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, vfio_dma_map(c, mem, BAR_IOVA + i * PAGE, PAGE));
+	EXPECT_EQ(-ENOSPC, vfio_dma_map(c, mem, MIXED_IOVA, 4 * PAGE));
+	EXPECT_EQ(2, vfio_dma_avail(c));
+	EXPECT_FOUND("xxxx");
+	EXPECT_EQ(0, vfio_dma_map(c, mem, MIXED_IOVA, 3 * PAGE));
+	EXPECT_EQ(0, vfio_dma_avail(c));
+	EXPECT_FOUND("bmb");
+	EXPECT_EQ(0, vfio_dma_unmap(c, MIXED_IOVA, 3 * PAGE));
+	EXPECT_EQ(2, vfio_dma_avail(c));
 }
 
 struct swapper {
