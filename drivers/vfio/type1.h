@@ -98,7 +98,7 @@
  * @devices: vfio_devices to tell of unmaps
  * @lock: covers all that follows
  * @dmas: tree of struct type1_dma
- * @avail: how many more mappings user space may make
+ * @avail: how many more mappings user space may make; see type1_peer_reserve()
  * @domains: list of struct type1_domain
  * @emulated: list of struct type1_group that have no domain
  * @ranges: list of struct type1_range, what all groups can use; empty, which
@@ -330,7 +330,7 @@ unsigned long type1_min_pgsize(const struct type1_iommu *iommu);
 int type1_peer_add(struct type1_iommu *iommu, struct type1_dma *dma,
 		   unsigned long iova, struct type1_batch *batch);
 bool type1_is_peer(const struct type1_dma *dma, unsigned long iova);
-void type1_peers_remove(struct type1_dma *dma);
+void type1_peers_remove(struct type1_iommu *iommu, struct type1_dma *dma);
 int type1_domain_list(struct type1_iommu *iommu, struct type1_domain *domain);
 void type1_domain_unlist(struct type1_iommu *iommu,
 			 struct type1_domain *domain);

@@ -33,23 +33,40 @@ struct type1_peer {
 	bool mapped;
 };
 
+/*
+ * How much is mapped at a time: what a failure half way leaves is looked for page by
+ * page, with the device's lock held. No large page is cut by this.
+ */
+#define TYPE1_PEER_STEP		(TYPE1_RUN_PAGES << PAGE_SHIFT)
+
+/* Unmap the first @size bytes. */
+static void type1_peer_unmap_domain(struct type1_peer *p,
+				    struct type1_domain *domain,
+				    unsigned long size)
+{
+	WARN_ON(iommu_unmap(domain->domain, p->iova, size) != size);
+}
+
 static int type1_peer_map_domain(struct type1_peer *p,
 				 struct type1_domain *domain)
 {
+	unsigned long size = p->peer.size, done, step, iova;
 	int ret;
 
-	ret = iommu_map(domain->domain, p->iova, p->phys, p->peer.size,
-			p->dma->prot | IOMMU_CACHE, GFP_KERNEL_ACCOUNT);
-	if (ret)
-		type1_domain_undo(domain, p->dma, p->iova, p->peer.size);
-	return ret;
-}
-
-static void type1_peer_unmap_domain(struct type1_peer *p,
-				    struct type1_domain *domain)
-{
-	WARN_ON(iommu_unmap(domain->domain, p->iova, p->peer.size) !=
-		p->peer.size);
+	for (done = 0; done < size; done += step) {
+		iova = p->iova + done;
+		step = TYPE1_PEER_STEP - iova % TYPE1_PEER_STEP;
+		step = min(step, size - done);
+		ret = iommu_map(domain->domain, iova, p->phys + done, step,
+				p->dma->prot | IOMMU_CACHE, GFP_KERNEL_ACCOUNT);
+		if (ret) {
+			type1_domain_undo(domain, p->dma, iova, step);
+			if (done)
+				type1_peer_unmap_domain(p, domain, done);
+			return ret;
+		}
+	}
+	return 0;
 }
 
 static int type1_peer_map(struct vfio_peer *peer, phys_addr_t phys)
@@ -70,7 +87,7 @@ static int type1_peer_map(struct vfio_peer *peer, phys_addr_t phys)
 	if (ret)
 		list_for_each_entry_continue_reverse(domain, &iommu->domains,
 						     next)
-			type1_peer_unmap_domain(p, domain);
+			type1_peer_unmap_domain(p, domain, p->peer.size);
 	mutex_unlock(&iommu->peer_lock);
 	return ret;
 }
@@ -84,7 +101,7 @@ static void type1_peer_unmap(struct vfio_peer *peer)
 	mutex_lock(&iommu->peer_lock);
 	if (p->mapped)
 		list_for_each_entry(domain, &iommu->domains, next)
-			type1_peer_unmap_domain(p, domain);
+			type1_peer_unmap_domain(p, domain, p->peer.size);
 	p->mapped = false;
 	mutex_unlock(&iommu->peer_lock);
 }
@@ -95,19 +112,50 @@ static const struct vfio_peer_ops type1_peer_ops = {
 };
 
 /*
+ * The first peer of a mapping is counted with it. Each further one counts as one more
+ * mapping, or there were as many as a user has VMAs, for every mapping.
+ */
+static bool type1_peer_reserve(struct type1_iommu *iommu, struct type1_dma *dma)
+{
+	bool ok = true;
+
+	if (hlist_empty(&dma->peers))
+		return true;
+	mutex_lock(&iommu->lock);
+	if (iommu->avail)
+		iommu->avail--;
+	else
+		ok = false;
+	mutex_unlock(&iommu->lock);
+	return ok;
+}
+
+static void type1_peer_unreserve(struct type1_iommu *iommu, unsigned int nr)
+{
+	if (!nr)
+		return;
+	mutex_lock(&iommu->lock);
+	iommu->avail += nr;
+	mutex_unlock(&iommu->lock);
+}
+
+/*
  * Map what @batch found, a part of a device's memory, into all domains at @iova. Lets
- * the file go. -EFAULT: the memory is not there. -ENOMEM, and others from iommu_map().
- * The caller calls type1_peers_remove() in the end.
+ * the file go. -EFAULT: the memory is not there. -ENOSPC: there are too many mappings.
+ * -ENOMEM, and others from iommu_map(). The caller calls type1_peers_remove() in the end.
  */
 int type1_peer_add(struct type1_iommu *iommu, struct type1_dma *dma,
 		   unsigned long iova, struct type1_batch *batch)
 {
 	struct type1_peer *p;
-	int ret = -ENOMEM;
+	int ret = -ENOSPC;
 
+	if (!type1_peer_reserve(iommu, dma))
+		goto out_put;
+	ret = -ENOMEM;
 	p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
 	if (!p)
-		goto out_put;
+		goto out_unreserve;
 	p->peer = batch->peer;
 	p->peer.ops = &type1_peer_ops;
 	p->iommu = iommu;
@@ -115,10 +163,13 @@ int type1_peer_add(struct type1_iommu *iommu, struct type1_dma *dma,
 	p->iova = iova;
 
 	ret = vfio_peer_attach(&p->peer, batch->file);
-	if (ret)
-		kfree(p);
-	else
+	if (!ret) {
 		hlist_add_head(&p->next, &dma->peers);
+		goto out_put;
+	}
+	kfree(p);
+out_unreserve:
+	type1_peer_unreserve(iommu, !hlist_empty(&dma->peers));
 out_put:
 	fput(batch->file);
 	return ret;
@@ -135,16 +186,22 @@ bool type1_is_peer(const struct type1_dma *dma, unsigned long iova)
 	return false;
 }
 
-void type1_peers_remove(struct type1_dma *dma)
+void type1_peers_remove(struct type1_iommu *iommu, struct type1_dma *dma)
 {
 	struct hlist_node *next;
 	struct type1_peer *p;
+	unsigned int nr = 0;
 
+	if (hlist_empty(&dma->peers))
+		return;
 	hlist_for_each_entry_safe(p, next, &dma->peers, next) {
 		vfio_peer_detach(&p->peer);
 		hlist_del(&p->next);
 		kfree(p);
+		nr++;
+		cond_resched();
 	}
+	type1_peer_unreserve(iommu, nr - 1);
 }
 
 /*

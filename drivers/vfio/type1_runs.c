@@ -347,7 +347,7 @@ static void type1_dma_unmap_and_unpin(struct type1_iommu *iommu,
 	list_for_each_entry(domain, &iommu->domains, next)
 		type1_domain_unmap_runs(domain, dma);
 	dma->mapped = 0;
-	type1_peers_remove(dma);
+	type1_peers_remove(iommu, dma);
 	type1_runs_release(dma);
 	type1_charge_exactly(dma, type1_pins_managed(dma, dma->iova,
 						     dma->last));

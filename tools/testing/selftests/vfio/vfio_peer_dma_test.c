@@ -24,6 +24,11 @@
 #define BAR_IOVA	0x4000000UL
 #define MIXED_IOVA	0x3000000UL
 #define ROUNDS		40
+#define DMA_ENTRY_LIMIT	"/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
+/* Of edu's buffer, not to its very end: where each look leaves what it saw. */
+#define LOOKS_AT	1024
+#define LOOKS_END	4088
+#define LOOKS		((LOOKS_END - LOOKS_AT) / sizeof(uint64_t))
 
 /* edu, and a device whose memory it reaches; both in one container. */
 FIXTURE(peer)
@@ -35,7 +40,10 @@ FIXTURE(peer)
 	uint64_t size;
 	uint64_t good;			/* what is there */
 	int klog;
+	char expected[LOOKS + 1];	/* see expect_found() */
 };
+
+static const char *all_found(FIXTURE_DATA(peer) *self);
 
 FIXTURE_VARIANT(peer)
 {
@@ -107,6 +115,7 @@ FIXTURE_SETUP(peer)
 
 FIXTURE_TEARDOWN(peer)
 {
+	EXPECT_STREQ(self->expected, all_found(self));
 	EXPECT_EQ(0, vfio_klog_splats(self->klog));
 	close(self->klog);
 	vfio_dev_close(&self->peer);
@@ -309,26 +318,52 @@ static void *lay_out(FIXTURE_DATA(peer) *self,
 	return mem;
 }
 
-/* Which pages of @layout does edu find? 'x' is another page, or none. */
-static const char *found(FIXTURE_DATA(peer) *self,
-			 const FIXTURE_VARIANT(peer) *variant,
-			 const char *layout)
+/*
+ * edu looks at as many pages as @what has letters: 'b' is the BAR's, 'm' memory, 'x'
+ * another page, or none. A DMA of edu's takes a tenth of a second, so what it sees
+ * stays in its buffer until the end, when all_found() compares.
+ */
+static void expect_found(FIXTURE_DATA(peer) *self,
+			 const FIXTURE_VARIANT(peer) *variant, const char *what)
 {
-	static char result[16];
-	uint64_t iova = MIXED_IOVA + variant->offset % PAGE, i;
+	uint64_t iova = MIXED_IOVA + variant->offset % PAGE;
+	size_t nr = strlen(self->expected);
+
+	/* What the buffer holds where a read fails. */
+	if (!nr) {
+		memset((void *)self->ram, 0xff, PAGE);
+		edu_dma(&self->edu, RAM_IOVA, LOOKS_END, false);
+	}
+	for (; *what && nr < LOOKS - 1; what++, nr++, iova += PAGE) {
+		edu_dma_at(&self->edu, iova, LOOKS_AT + nr * sizeof(uint64_t),
+			   sizeof(uint64_t), false);
+		self->expected[nr] = *what;
+	}
+	self->expected[nr] = ' ';
+}
+
+/* What it saw, as expect_found() writes it. */
+static const char *all_found(FIXTURE_DATA(peer) *self)
+{
+	volatile uint64_t *saw = self->ram + LOOKS_AT / sizeof(uint64_t);
+	static char result[LOOKS + 1];
+	size_t nr, i = 0;
 
 	memset(result, 0, sizeof(result));
-	for (i = 0; layout[i]; i++, iova += PAGE) {
-		self->ram[0] = ~0ULL;
-		edu_dma(&self->edu, RAM_IOVA, 64, false);
-		edu_copy(&self->edu, iova, RAM_IOVA);
-		result[i] = self->ram[0] == self->good ? 'b' :
-			    self->ram[0] == 0xa000 + i ? 'm' : 'x';
+	if (*self->expected)
+		edu_dma(&self->edu, RAM_IOVA, LOOKS_END, true);
+	for (nr = 0; self->expected[nr]; nr++, i++) {
+		result[nr] = saw[nr] == self->good ? 'b' :
+			     saw[nr] == 0xa000 + i ? 'm' : 'x';
+		if (self->expected[nr] == ' ') {
+			result[nr] = ' ';
+			i = -1;
+		}
 	}
 	return result;
 }
 
-#define EXPECT_FOUND(what) EXPECT_STREQ(what, found(self, variant, what))
+#define EXPECT_FOUND(what) expect_found(self, variant, what)
 
 static void mixed(struct __test_metadata *_metadata, FIXTURE_DATA(peer) *self,
 		  const FIXTURE_VARIANT(peer) *variant, const char *layout)
@@ -368,8 +403,7 @@ static void mixed(struct __test_metadata *_metadata, FIXTURE_DATA(peer) *self,
 	ASSERT_EQ(0, vfio_cfg_command(&self->peer, 0, PCI_COMMAND_MEMORY));
 	ASSERT_EQ(0, vfio_dma_unmap(c, MIXED_IOVA, size));
 	ASSERT_EQ(0, vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY, 0));
-	EXPECT_STREQ("xxxxxxxx" + 8 - strlen(layout),
-		     found(self, variant, layout));
+	EXPECT_FOUND("xxxxxxxx" + 8 - strlen(layout));
 	ASSERT_EQ(0, vfio_dma_map(c, mem, MIXED_IOVA, size));
 	EXPECT_FOUND(layout);
 
@@ -419,7 +453,7 @@ TEST_F(peer, mixed_refused)
 	mem = lay_out(self, variant, "mbm", PROT_READ);
 	ASSERT_NE(NULL, mem);
 	EXPECT_EQ(-EFAULT, vfio_dma_map(c, mem, MIXED_IOVA, 3 * PAGE));
-	EXPECT_STREQ("xxx", found(self, variant, "mbm"));
+	EXPECT_FOUND("xxx");
 	EXPECT_EQ(0, vfio_dma_map_flags(c, mem, MIXED_IOVA, 3 * PAGE,
 					VFIO_DMA_MAP_FLAG_READ));
 	EXPECT_FOUND("mbm");
@@ -431,11 +465,71 @@ TEST_F(peer, mixed_refused)
 	EXPECT_EQ(-EFAULT, vfio_dma_map(c, mem, MIXED_IOVA, 3 * PAGE));
 	ASSERT_EQ(0, vfio_cfg_command(&self->peer, 0, PCI_COMMAND_MEMORY));
 	ASSERT_EQ(0, vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY, 0));
-	EXPECT_STREQ("xxx", found(self, variant, "bmb"));
+	EXPECT_FOUND("xxx");
 	mem = lay_out(self, variant, "mb", PROT_READ | PROT_WRITE);
 	ASSERT_EQ(0, vfio_cfg_command(&self->peer, 0, PCI_COMMAND_MEMORY));
 	EXPECT_EQ(-EFAULT, vfio_dma_map(c, mem, MIXED_IOVA, 2 * PAGE));
-	EXPECT_STREQ("xx", found(self, variant, "mb"));
+	EXPECT_FOUND("xx");
+}
+
+static int open_again(struct vfio_dev *d, const char *id,
+		      const struct vfio_dev *other)
+{
+	uint64_t until = vfio_now_ms() + 10000;
+	int ret;
+
+	do {
+		ret = other ? vfio_dev_open_with(d, id, other) :
+			      vfio_dev_open(d, id, VFIO_TYPE1v2_IOMMU);
+		if (ret == -EBUSY)
+			usleep(20000);
+	} while (ret == -EBUSY && vfio_now_ms() < until);
+	return ret;
+}
+
+/*
+ * Each part of a device's memory counts as a mapping: what the kernel keeps of it, and
+ * the time its end takes, are bounded by the same limit.
+ */
+TEST_F(peer, parts_are_counted)
+{
+	char limit[16];
+	void *mem;
+	int c, i;
+
+	ASSERT_EQ(0, vfio_sysfs_read(DMA_ENTRY_LIMIT, limit, sizeof(limit)));
+	ASSERT_EQ(0, munmap(self->bar, self->size));
+	vfio_dev_close(&self->peer);
+	vfio_dev_close(&self->edu);
+	ASSERT_EQ(0, vfio_sysfs_write(DMA_ENTRY_LIMIT, "5"));
+	i = open_again(&self->edu, VFIO_EDU, NULL);
+	ASSERT_EQ(0, vfio_sysfs_write(DMA_ENTRY_LIMIT, limit));
+	ASSERT_EQ(0, i);
+	ASSERT_EQ(0, open_again(&self->peer, variant->id, &self->edu));
+	ASSERT_EQ(0, vfio_cfg_command(&self->edu, PCI_COMMAND_MEMORY |
+				      PCI_COMMAND_MASTER, 0));
+	ASSERT_EQ(0, vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY, 0));
+	c = self->edu.container;
+	ASSERT_EQ(0, vfio_dma_map(c, (void *)self->ram, RAM_IOVA, PAGE));
+
+	mem = lay_out(self, variant, "bmbb", PROT_READ | PROT_WRITE);
+	ASSERT_NE(NULL, mem);
+	ASSERT_EQ(0, vfio_dma_map(c, mem, MIXED_IOVA, 4 * PAGE));
+	EXPECT_EQ(1, vfio_dma_avail(c));
+	EXPECT_FOUND("bmbb");
+	ASSERT_EQ(0, vfio_dma_unmap(c, MIXED_IOVA, 4 * PAGE));
+	EXPECT_EQ(4, vfio_dma_avail(c));
+
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, vfio_dma_map(c, mem, BAR_IOVA + i * PAGE, PAGE));
+	EXPECT_EQ(-ENOSPC, vfio_dma_map(c, mem, MIXED_IOVA, 4 * PAGE));
+	EXPECT_EQ(2, vfio_dma_avail(c));
+	EXPECT_FOUND("xxxx");
+	EXPECT_EQ(0, vfio_dma_map(c, mem, MIXED_IOVA, 3 * PAGE));
+	EXPECT_EQ(0, vfio_dma_avail(c));
+	EXPECT_FOUND("bmb");
+	EXPECT_EQ(0, vfio_dma_unmap(c, MIXED_IOVA, 3 * PAGE));
+	EXPECT_EQ(2, vfio_dma_avail(c));
 }
 
 struct swapper {
@@ -480,7 +574,7 @@ TEST_F_TIMEOUT(peer, swapped, 120)
 		ASSERT_EQ(0, vfio_cfg_command(&self->peer, 0,
 					      PCI_COMMAND_MEMORY));
 		ASSERT_EQ(0, switch_memory(self, true));
-		EXPECT_STREQ("mxm", found(self, variant, "mxm"));
+		EXPECT_FOUND("mxm");
 		ASSERT_EQ(0, switch_memory(self, false));
 		ASSERT_EQ(0, vfio_cfg_command(&self->peer, PCI_COMMAND_MEMORY,
 					      0));
@@ -523,21 +617,6 @@ TEST_F_TIMEOUT(peer, race, 120)
 	}
 	ASSERT_EQ(0, pthread_join(flipper, NULL));
 	EXPECT_REACHED();
-}
-
-static int open_again(struct vfio_dev *d, const char *id,
-		      const struct vfio_dev *other)
-{
-	uint64_t until = vfio_now_ms() + 10000;
-	int ret;
-
-	do {
-		ret = other ? vfio_dev_open_with(d, id, other) :
-			      vfio_dev_open(d, id, VFIO_TYPE1v2_IOMMU);
-		if (ret == -EBUSY)
-			usleep(20000);
-	} while (ret == -EBUSY && vfio_now_ms() < until);
-	return ret;
 }
 
 /* Killed with everything mapped and the memory coming and going. */

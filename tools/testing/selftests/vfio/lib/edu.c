@@ -3,11 +3,11 @@
 
 #include "edu.h"
 
-int edu_dma(const struct vfio_dev *d, uint64_t iova, uint64_t len,
-	    bool to_memory)
+int edu_dma_at(const struct vfio_dev *d, uint64_t iova, uint64_t at,
+	       uint64_t len, bool to_memory)
 {
-	uint64_t source = to_memory ? EDU_BUF : iova;
-	uint64_t target = to_memory ? iova : EDU_BUF;
+	uint64_t source = to_memory ? EDU_BUF + at : iova;
+	uint64_t target = to_memory ? iova : EDU_BUF + at;
 	uint64_t cmd = EDU_CMD_START | (to_memory ? EDU_CMD_TO_RAM : 0);
 	uint64_t until = vfio_now_ms() + 5000;
 
@@ -22,6 +22,12 @@ int edu_dma(const struct vfio_dev *d, uint64_t iova, uint64_t len,
 			return -EIO;
 	} while (cmd & EDU_CMD_START && vfio_now_ms() < until);
 	return cmd & EDU_CMD_START ? -ETIMEDOUT : 0;
+}
+
+int edu_dma(const struct vfio_dev *d, uint64_t iova, uint64_t len,
+	    bool to_memory)
+{
+	return edu_dma_at(d, iova, 0, len, to_memory);
 }
 
 int edu_dma_mapped(void *regs, uint64_t iova, uint64_t len, bool to_memory)

@@ -43,6 +43,10 @@
 int edu_dma(const struct vfio_dev *d, uint64_t iova, uint64_t len,
 	    bool to_memory);
 
+/* The same, @at so many bytes from the start of the buffer. */
+int edu_dma_at(const struct vfio_dev *d, uint64_t iova, uint64_t at,
+	       uint64_t len, bool to_memory);
+
 /* The same by registers that are mapped, at @regs. */
 int edu_dma_mapped(void *regs, uint64_t iova, uint64_t len, bool to_memory);
 

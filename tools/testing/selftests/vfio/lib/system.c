@@ -291,10 +291,15 @@ int vfio_recv_fd(int sock)
 	return fd;
 }
 
-uint64_t vfio_now_ms(void)
+uint64_t vfio_now_us(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
+	return ts.tv_sec * 1000000ull + ts.tv_nsec / 1000;
+}
+
+uint64_t vfio_now_ms(void)
+{
+	return vfio_now_us() / 1000;
 }

@@ -317,6 +317,7 @@ int vfio_klog_dma_faults_at(int fd, uint64_t iova);
 bool vfio_dma_faults_told(void);
 int vfio_send_fd(int sock, int fd);
 int vfio_recv_fd(int sock);
+uint64_t vfio_now_us(void);
 uint64_t vfio_now_ms(void);
 
 /* @ret says that this kernel was built without what @mode takes: skip. */
