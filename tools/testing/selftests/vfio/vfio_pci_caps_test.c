@@ -132,9 +132,6 @@ FIXTURE_VARIANT_ADD(caps, vf_rebar) {
 	EXT, 0x24, 28, { { 8, 3 << PCI_REBAR_CTRL_NBAR_SHIFT } }, .hidden = true,
 };
 
-/* As long as can be: there is nothing behind it. */
-FIXTURE_VARIANT_ADD(caps, unknown) { EXT, 0x3ff, 0xeff, .hidden = true };
-
 static uint32_t header(unsigned int at, unsigned int id)
 {
 	/* Behind the standard one goes what was first. */

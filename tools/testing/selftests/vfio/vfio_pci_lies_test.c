@@ -340,6 +340,25 @@ TEST_F(lies, vendor_inside_another)
 	EXPECT_FALSE(changed(s, 0x128));
 }
 
+/* How long it is only the device knows: at most up to the next. */
+TEST_F(lies, unknown)
+{
+	struct space *s = self->s;
+	unsigned int seed = 1;
+
+	put_host(s, 0x80);
+	put_cap(s, 0x80, PCI_CAP_ID_EA, 0xa0, 0);
+	put_cap(s, 0xa0, PCI_CAP_ID_SSVID, 0, 0);
+	put_ext(s, 0x100, PCI_EXT_CAP_ID_DSN, 0x140);
+	put_ext(s, 0x140, EXT_UNKNOWN, 0);
+	ASSERT_EQ(0, try_lie(self->bdf, s, &seed));
+	EXPECT_FALSE(changed(s, 0x9f));
+	EXPECT_TRUE(changed(s, 0xa8));
+	EXPECT_TRUE(changed(s, 0x13f));
+	EXPECT_FALSE(changed(s, 0x144));
+	EXPECT_FALSE(changed(s, 0xfff));
+}
+
 TEST_F(lies, loops)
 {
 	struct space *s = self->s;

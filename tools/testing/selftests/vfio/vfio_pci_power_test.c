@@ -314,8 +314,10 @@ TEST_F(power, closed_asleep)
 
 static void *slow_wakes(void *arg)
 {
+	unsigned int pm = vfio_cfg_cap(arg, PCI_CAP_ID_PM);
+
 	prctl(PR_SET_NAME, "slow");
-	return (void *)(long)vfio_cfg_power(arg, 0);
+	return (void *)(long)vfio_cfg_write16(arg, pm + PCI_PM_CTRL, 0);
 }
 
 /*
