@@ -556,6 +556,9 @@ static int config_note_ext_caps(struct vfio_pci_core_device *vdev, bool *cut)
 	u32 header;
 	int ret;
 
+	if (pdev->cfg_size <= PCI_CFG_SPACE_SIZE)
+		return 0;
+
 	for (; pos >= PCI_CFG_SPACE_SIZE && pos < pdev->cfg_size;
 	     pos = PCI_EXT_CAP_NEXT(header)) {
 		if (vdev->pci_config_map[pos]) {

@@ -45,6 +45,7 @@ int vfio_pci_begin(struct vfio_pci_core_device *vdev)
 	 * then finds no flag keeps it awake himself, and the PM core's lock is spared.
 	 */
 	pm_runtime_get_noresume(dev);
+	/* Pairs with the one in vfio_pci_low_power_enter(). */
 	smp_mb__after_atomic();
 	if (!READ_ONCE(vdev->pm_runtime_engaged))
 		return 0;

@@ -83,7 +83,6 @@ static const struct kind kinds[] = {
 	{ EXT_UNKNOWN, true, 0, 4 },
 };
 
-#define NR_KINDS	(sizeof(kinds) / sizeof(kinds[0]))
 
 struct space {
 	uint8_t image[SIZE];
@@ -136,11 +135,11 @@ static void protect_cap(struct space *s, unsigned int id, bool ext,
 {
 	unsigned int end = ext ? SIZE : STD_SIZE, to = 0, i;
 
-	for (i = 0; i < NR_KINDS; i++)
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (kinds[i].id == id && kinds[i].ext == ext)
 			break;
 	protect(s, pos, pos + (ext ? 4 : 2));
-	if (i == NR_KINDS)
+	if (i == ARRAY_SIZE(kinds))
 		return;
 	to = pos + kinds[i].to;
 	protect(s, pos + kinds[i].from, to < end ? to : end);
@@ -439,7 +438,7 @@ static void make_up(struct space *s, unsigned int *seed)
 			pos = STD_SIZE;
 		}
 		do {
-			kind = &kinds[rand_r(seed) % NR_KINDS];
+			kind = &kinds[rand_r(seed) % ARRAY_SIZE(kinds)];
 		} while (kind->ext != ext);
 		next = any_next(ext, seed);
 		pos &= ~3;

@@ -8,9 +8,10 @@
  *
  * "ram" is the physical address of some memory that /dev/test_pci_overlay reads
  * and writes. "space" is all that memory from the same offset on, in place of
- * configuration space from there to its end. "vpd40" is a capability for vital product data, which are that
- * memory's, before the capability at 0x40. A device that exists already has to
- * be removed and found again to be taken for what it looks like.
+ * configuration space from there to its end. "vpd40" is a capability for vital
+ * product data, which are that memory's, before the capability at 0x40. A device
+ * that exists already has to be removed and found again to be taken for what it
+ * looks like.
  */
 #include <linux/fs.h>
 #include <linux/io.h>
@@ -110,7 +111,7 @@ static int overlay_write(struct pci_bus *bus, unsigned int devfn, int where,
 	u32 mask = overlay_mask(where, size);
 	u32 *value;
 
-	if (!dword || !dword->memory)
+	if (!dword || !(dword->memory || dword->space))
 		return overlay_real_ops(bus)->write(bus, devfn, where, size,
 						    val);
 	value = overlay_value(dword, where);
@@ -140,7 +141,7 @@ static int overlay_parse(const char *text)
 	else if (!strcmp(value, "memory"))
 		dword->memory = true;
 	else if (!strcmp(value, "space"))
-		dword->memory = dword->space = true;
+		dword->space = true;
 	else if (sscanf(value, "vpd%x", &dword->value) == 1)
 		dword->vpd = true;
 	else if (kstrtou32(value, 16, &dword->value))
