@@ -19,7 +19,7 @@
 #define LOG_RANGES_MAX \
 	(PAGE_SIZE / sizeof(struct vfio_device_feature_dma_logging_range))
 
-/* Interval trees and bitmaps count in unsigned long. */
+/* Interval trees and bitmaps count in unsigned long, to the last byte. */
 static bool vfio_log_range_fits(u64 iova, u64 length)
 {
 	u64 end;
@@ -32,7 +32,7 @@ static int vfio_log_add_range(struct rb_root_cached *ranges,
 			      struct vfio_device_feature_dma_logging_range *range,
 			      u64 page_size)
 {
-	if (!IS_ALIGNED(range->iova, page_size) ||
+	if (!range->length || !IS_ALIGNED(range->iova, page_size) ||
 	    !IS_ALIGNED(range->length, page_size))
 		return -EINVAL;
 	if (!vfio_log_range_fits(range->iova, range->length))
@@ -126,7 +126,8 @@ int vfio_feature_dma_logging_report(struct vfio_device *device, u32 flags,
 	if (copy_from_user(&report, arg, sizeof(report)))
 		return -EFAULT;
 
-	if (report.page_size < SZ_4K || !is_power_of_2(report.page_size))
+	if (!report.length || report.page_size < SZ_4K ||
+	    !is_power_of_2(report.page_size))
 		return -EINVAL;
 	if (!vfio_log_range_fits(report.iova, report.length))
 		return -EOVERFLOW;

@@ -18,8 +18,14 @@
  *
  * vdev->pci_config_map has a byte for each byte of configuration space: the
  * index of the layout it belongs to, and MAP_START at a structure's first
- * byte, a multiple of 4. What is in no structure, or in a capability without a
- * layout, is passed through unchanged in both directions.
+ * byte, a multiple of 4. What is in no structure is passed through unchanged in
+ * both directions: drivers need their device's private registers, which no list
+ * tells. What is in one is read-only unless a row grants more, and so is the
+ * whole of a capability that is hidden.
+ *
+ * The map is made in two steps, because a device may lie about the length of a
+ * capability or where the next one is. First the chains are followed, to mark
+ * where structures begin; then each is given its bytes, up to the next mark.
  *
  * The field tables are merged once, at module load, into masks by dword. An
  * access is split into naturally aligned pieces of at most four bytes, so each
@@ -43,6 +49,9 @@
 #include "config.h"
 
 #define MAP_START	0x80
+
+/* What tells the length of a capability is in its first bytes. */
+#define CONFIG_LEN_REGS	(PCI_REBAR_CTRL + 4)
 
 /* One for each layout. */
 static struct vfio_pci_config_masks *config_masks;
@@ -390,203 +399,286 @@ ssize_t vfio_pci_config_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 	return count;
 }
 
-/*
- * Give a range to a layout and copy its registers. @len is clipped to @limit,
- * for hardware whose length registers lie.
- */
-static int config_claim(struct vfio_pci_core_device *vdev, unsigned int id,
-			unsigned int pos, unsigned int len, unsigned int limit)
+/* Let vconfig begin as the hardware is. */
+static int config_fill(struct vfio_pci_core_device *vdev, unsigned int pos,
+		       unsigned int end)
 {
-	u8 *map = vdev->pci_config_map + pos;
-	unsigned int i;
 	u32 val;
 	int ret;
 
-	len = min(len, limit - pos);
-	for (i = 0; i < len; i++) {
-		if (map[i] != VFIO_PCI_CONFIG_UNASSIGNED) {
-			pci_warn(vdev->pdev,
-				 "config space: %s at %#x runs into %s at %#x\n",
-				 vfio_pci_config_layouts[id].name, pos,
-				 vfio_pci_config_layouts[map[i] &
-							 ~MAP_START].name,
-				 pos + i);
-			break;
-		}
-	}
-	memset(map, id, len);
-	map[0] |= MAP_START;
-
-	for (i = 0; i < len; i += 4) {
-		ret = vfio_pci_config_hw_read(vdev->pdev, pos + i, 4, &val);
+	for (; pos < end; pos += 4) {
+		ret = vfio_pci_config_hw_read(vdev->pdev, pos, 4, &val);
 		if (ret)
 			return ret;
-		vfio_pci_vconfig_set32(vdev, pos + i, val);
+		vfio_pci_vconfig_set32(vdev, pos, val);
 	}
+	return 0;
+}
 
-	if (vfio_pci_config_layouts[id].init)
-		vfio_pci_config_layouts[id].init(vdev, pos);
+static void config_claim(struct vfio_pci_core_device *vdev, unsigned int id,
+			 unsigned int pos, unsigned int len)
+{
+	memset(vdev->pci_config_map + pos, id, len);
+	vdev->pci_config_map[pos] |= MAP_START;
+}
+
+/* The row of a capability, VFIO_PCI_CONFIG_DENIED for one that has none. */
+static unsigned int config_find(u16 cap, bool ext, u16 flags)
+{
+	const struct vfio_pci_config_layout *layout;
+	unsigned int i;
+
+	for (i = VFIO_PCI_CONFIG_NR_FIXED; i < vfio_pci_config_nr_layouts; i++) {
+		layout = &vfio_pci_config_layouts[i];
+		if (layout->id == cap && layout->ext == ext &&
+		    (flags & layout->flags_mask) == layout->flags)
+			return i;
+	}
+	return VFIO_PCI_CONFIG_DENIED;
+}
+
+/* How long it is, as if there were nothing behind it; 0 is not exposed. */
+static int config_len(struct pci_dev *pdev, unsigned int id, unsigned int pos,
+		      unsigned int *len)
+{
+	const struct vfio_pci_config_layout *layout =
+		&vfio_pci_config_layouts[id];
+	unsigned int end = pos < PCI_CFG_SPACE_SIZE ? PCI_CFG_SPACE_SIZE :
+						      pdev->cfg_size;
+
+	*len = layout->len;
+	if (!layout->find_len)
+		return 0;
+	if (pos + CONFIG_LEN_REGS <= end)
+		return layout->find_len(pdev, pos, len);
+	*len = end - pos;
+	return 0;
+}
+
+static void config_mark(struct vfio_pci_core_device *vdev, unsigned int id,
+			unsigned int pos, u32 header)
+{
+	vdev->pci_config_map[pos] = id | MAP_START;
+	vfio_pci_vconfig_set32(vdev, pos, header);
+}
+
+/*
+ * A link of a chain: mark where the structure begins, and give vconfig its
+ * header. @seen says whether the user sees it.
+ */
+static int config_note_cap(struct vfio_pci_core_device *vdev, unsigned int pos,
+			   u16 cap, bool ext, u32 header, bool *seen)
+{
+	unsigned int id = config_find(cap, ext, header >> 16);
+	unsigned int len;
+	int ret;
+
+	ret = config_len(vdev->pdev, id, pos, &len);
+	if (ret)
+		return ret;
+
+	*seen = len && !vfio_pci_config_layouts[id].hidden;
+	if (!*seen)
+		pci_dbg(vdev->pdev, "hiding %scapability %#x at %#x\n",
+			ext ? "extended " : "", cap, pos);
+	config_mark(vdev, id, pos, header);
 	return 0;
 }
 
 /*
- * The layout for a capability, VFIO_PCI_CONFIG_UNASSIGNED for one that is not
- * exposed.
- */
-static int config_find(struct pci_dev *pdev, u16 id, bool ext,
-		       unsigned int pos, unsigned int *len)
-{
-	const struct vfio_pci_config_layout *layout;
-	unsigned int i;
-	u32 flags;
-	int ret;
-
-	ret = vfio_pci_config_hw_read(pdev, pos + PCI_CAP_FLAGS, 2, &flags);
-	if (ret)
-		return ret;
-
-	for (i = VFIO_PCI_CONFIG_NR_FIXED; i < vfio_pci_config_nr_layouts; i++) {
-		layout = &vfio_pci_config_layouts[i];
-		if (layout->id == id && layout->ext == ext &&
-		    (flags & layout->flags_mask) == layout->flags)
-			break;
-	}
-	if (i == vfio_pci_config_nr_layouts)
-		return VFIO_PCI_CONFIG_UNASSIGNED;
-
-	*len = layout->len;
-	if (layout->find_len) {
-		ret = layout->find_len(pdev, pos, len);
-		if (ret)
-			return ret;
-	}
-	return *len ? i : VFIO_PCI_CONFIG_UNASSIGNED;
-}
-
-static bool config_chain_loops(struct vfio_pci_core_device *vdev,
-			       unsigned int pos)
-{
-	if (!(vdev->pci_config_map[pos] & MAP_START))
-		return false;
-
-	pci_warn(vdev->pdev, "capabilities lead back to %#x\n", pos);
-	return true;
-}
-
-/*
  * PCI 3.0, 6.7: a chain of bytes. A capability that is hidden is skipped by
- * linking its predecessor, or the header, to its successor.
+ * linking its predecessor, or the header, to its successor. @cut: it ends
+ * where the hardware does not answer, and more may follow.
  */
-static int config_init_caps(struct vfio_pci_core_device *vdev)
+static int config_note_caps(struct vfio_pci_core_device *vdev, bool *cut)
 {
 	u8 *link = &vdev->vconfig[PCI_CAPABILITY_LIST];
-	struct pci_dev *pdev = vdev->pdev;
-	bool found = false, has_ext = false;
-	unsigned int left, pos, len;
-	u32 val;
+	bool seen, found = false;
+	unsigned int pos;
+	u32 header;
 	int ret;
 
 	if (!(vfio_pci_vconfig_get16(vdev, PCI_STATUS) & PCI_STATUS_CAP_LIST))
 		return 0;
 
-	/* No chain is longer; one that is loops through what is hidden. */
-	left = (PCI_CFG_SPACE_SIZE - PCI_STD_HEADER_SIZEOF) / PCI_CAP_SIZEOF;
-	for (pos = *link & ~3; pos >= PCI_STD_HEADER_SIZEOF && left--;
-	     pos = val >> 8 & 0xfc) {
-		if (config_chain_loops(vdev, pos))
+	for (pos = *link & ~3; pos >= PCI_STD_HEADER_SIZEOF;
+	     pos = header >> 8 & 0xfc) {
+		/* Where a loop closes, the user's chain ends. */
+		if (vdev->pci_config_map[pos]) {
+			*link = 0;
 			break;
-		ret = vfio_pci_config_hw_read(pdev, pos, 2, &val);
+		}
+		ret = vfio_pci_config_hw_read(vdev->pdev, pos, 4, &header);
 		if (ret)
 			return ret;
-
-		ret = config_find(pdev, val & 0xff, false, pos, &len);
-		if (ret < 0)
+		*cut = PCI_POSSIBLE_ERROR(header);
+		if (*cut) {
+			config_mark(vdev, VFIO_PCI_CONFIG_DENIED, pos, header);
+			*link = 0;
+			break;
+		}
+		ret = config_note_cap(vdev, pos, header & 0xff, false, header,
+				      &seen);
+		if (ret)
 			return ret;
-		if (ret == VFIO_PCI_CONFIG_UNASSIGNED) {
-			pci_dbg(pdev, "hiding capability %#x at %#x\n",
-				val & 0xff, pos);
-			*link = val >> 8;
+		if (!seen) {
+			*link = header >> 8;
 			continue;
 		}
-
-		has_ext |= vfio_pci_config_layouts[ret].has_ext;
-		ret = config_claim(vdev, ret, pos, len, PCI_CFG_SPACE_SIZE);
-		if (ret)
-			return ret;
 		link = &vdev->vconfig[pos + PCI_CAP_LIST_NEXT];
 		found = true;
 	}
 
 	if (!found)
 		vdev->vconfig[PCI_STATUS] &= ~PCI_STATUS_CAP_LIST;
-
-	if (has_ext && pdev->cfg_size > PCI_CFG_SPACE_SIZE) {
-		ret = vfio_pci_config_hw_read(pdev, PCI_CFG_SPACE_SIZE, 4,
-					      &val);
-		if (ret)
-			return ret;
-		vdev->extended_caps = val;
-	}
 	return 0;
+}
+
+/* The header at @link leads where @header does. */
+static void config_link_ext(struct vfio_pci_core_device *vdev,
+			    unsigned int link, u32 header)
+{
+	u32 old = vfio_pci_vconfig_get32(vdev, link);
+
+	vfio_pci_vconfig_set32(vdev, link,
+			       (old & 0xfffff) | (header & 0xffc00000));
 }
 
 /*
  * 7.6: the extended chain begins at 256, so the first one cannot be skipped:
  * if it is hidden, a header without an identity holds its place.
  */
-static int config_init_ext_caps(struct vfio_pci_core_device *vdev)
+static int config_note_ext_caps(struct vfio_pci_core_device *vdev, bool *cut)
 {
+	unsigned int pos = PCI_CFG_SPACE_SIZE, link = pos;
 	struct pci_dev *pdev = vdev->pdev;
-	unsigned int left, len, pos, link = 0;
-	bool found = false;
-	u32 header, old;
+	bool seen, found = false;
+	u32 header;
 	int ret;
 
-	if (!vdev->extended_caps)
+	if (pdev->cfg_size <= PCI_CFG_SPACE_SIZE)
 		return 0;
 
-	left = (pdev->cfg_size - PCI_CFG_SPACE_SIZE) / PCI_CAP_SIZEOF;
-	for (pos = PCI_CFG_SPACE_SIZE; pos >= PCI_CFG_SPACE_SIZE && left--;
+	for (; pos >= PCI_CFG_SPACE_SIZE && pos < pdev->cfg_size;
 	     pos = PCI_EXT_CAP_NEXT(header)) {
-		if (config_chain_loops(vdev, pos))
+		if (vdev->pci_config_map[pos]) {
+			config_link_ext(vdev, link, 0);
 			break;
+		}
 		ret = vfio_pci_config_hw_read(pdev, pos, 4, &header);
 		if (ret)
 			return ret;
-
-		ret = config_find(pdev, PCI_EXT_CAP_ID(header), true, pos,
-				  &len);
-		if (ret < 0)
-			return ret;
-		if (ret != VFIO_PCI_CONFIG_UNASSIGNED) {
-			ret = config_claim(vdev, ret, pos, len, pdev->cfg_size);
-			if (ret)
-				return ret;
-			link = pos;
-			found = true;
-			continue;
+		*cut = PCI_POSSIBLE_ERROR(header);
+		if (*cut) {
+			config_mark(vdev, VFIO_PCI_CONFIG_DENIED, pos, header);
+			config_link_ext(vdev, link, 0);
+			break;
 		}
+		if (!header)
+			break;
 
-		pci_dbg(pdev, "hiding extended capability %#x at %#x\n",
-			PCI_EXT_CAP_ID(header), pos);
-		if (link) {
-			old = vfio_pci_vconfig_get32(vdev, link);
-			vfio_pci_vconfig_set32(vdev, link, (old & 0xfffff) |
-					       (header & 0xffc00000));
-			continue;
-		}
-
-		ret = config_claim(vdev, VFIO_PCI_CONFIG_ANCHOR, pos,
-				   PCI_CAP_SIZEOF, pdev->cfg_size);
+		vdev->extended_caps = true;
+		ret = config_note_cap(vdev, pos, PCI_EXT_CAP_ID(header), true,
+				      header, &seen);
 		if (ret)
 			return ret;
-		vfio_pci_vconfig_set32(vdev, pos, header & 0xffc00000);
-		link = pos;
+		if (seen) {
+			link = pos;
+			found = true;
+		} else if (pos == link) {
+			vfio_pci_vconfig_set32(vdev, pos, header & 0xffc00000);
+		} else {
+			config_link_ext(vdev, link, header);
+		}
 	}
 
 	if (!found)
 		vfio_pci_vconfig_set32(vdev, PCI_CFG_SPACE_SIZE, 0);
 	return 0;
+}
+
+/*
+ * Give the structures that begin at marks their bytes. Each ends at the next
+ * mark, whatever it says. One that begins inside another is denied, for one of
+ * the two is a lie and what it grants might be the other's. There is no inside
+ * of what is the user's as a whole: whoever begins there keeps what is his.
+ */
+static int config_claim_caps(struct vfio_pci_core_device *vdev,
+			     unsigned int pos, unsigned int end)
+{
+	u8 *map = vdev->pci_config_map;
+	unsigned int id, len, next, strict = pos;
+	bool inside;
+	int ret;
+
+	for (; pos < end; pos = next) {
+		next = pos + 4;
+		if (!map[pos])
+			continue;
+		while (next < end && !map[next])
+			next += 4;
+
+		id = map[pos] & ~MAP_START;
+		ret = config_len(vdev->pdev, id, pos, &len);
+		if (ret)
+			return ret;
+		/* What has no row is as long as it can be. */
+		if (id == VFIO_PCI_CONFIG_DENIED)
+			len = next - pos;
+		else if (vfio_pci_config_layouts[id].hidden || !len)
+			id = VFIO_PCI_CONFIG_DENIED;
+		len = max_t(unsigned int, len, PCI_CAP_SIZEOF);
+
+		inside = pos < strict;
+		if (inside) {
+			dev_warn_ratelimited(&vdev->pdev->dev,
+					     "config space: %s at %#x begins inside another capability\n",
+					     vfio_pci_config_layouts[id].name,
+					     pos);
+			id = VFIO_PCI_CONFIG_DENIED;
+			len = max(len, strict - pos);
+		}
+		if (!vfio_pci_config_layouts[id].raw)
+			strict = max(strict, pos + len);
+
+		len = min(len, next - pos);
+		config_claim(vdev, id, pos, len);
+		ret = config_fill(vdev, pos + 4, pos + len);
+		if (ret)
+			return ret;
+		if (vfio_pci_config_layouts[id].init)
+			vfio_pci_config_layouts[id].init(vdev, pos);
+	}
+	return 0;
+}
+
+/* What is in no structure that was found may be in one that was not. */
+static void config_deny_rest(struct vfio_pci_core_device *vdev,
+			     unsigned int pos, unsigned int end)
+{
+	u8 *map = vdev->pci_config_map;
+
+	for (; pos < end; pos++)
+		if (!map[pos])
+			map[pos] = VFIO_PCI_CONFIG_DENIED;
+}
+
+/* The chain of one of the two parts of configuration space. */
+static int config_init_chain(struct vfio_pci_core_device *vdev,
+			     int (*note)(struct vfio_pci_core_device *vdev,
+					 bool *cut),
+			     unsigned int pos, unsigned int end)
+{
+	bool cut = false;
+	int ret;
+
+	ret = note(vdev, &cut);
+	if (ret)
+		return ret;
+	ret = config_claim_caps(vdev, pos, end);
+	if (!ret && cut)
+		config_deny_rest(vdev, pos, end);
+	return ret;
 }
 
 static bool config_has_intx(struct vfio_pci_core_device *vdev)
@@ -607,8 +699,8 @@ static int config_init_header(struct vfio_pci_core_device *vdev)
 
 	id = pdev->no_command_memory ? VFIO_PCI_CONFIG_HEADER_VF :
 				       VFIO_PCI_CONFIG_HEADER;
-	ret = config_claim(vdev, id, 0, PCI_STD_HEADER_SIZEOF,
-			   PCI_STD_HEADER_SIZEOF);
+	config_claim(vdev, id, 0, PCI_STD_HEADER_SIZEOF);
+	ret = config_fill(vdev, 0, PCI_STD_HEADER_SIZEOF);
 	if (ret)
 		return ret;
 
@@ -662,8 +754,10 @@ int vfio_pci_config_init(struct vfio_pci_core_device *vdev)
 	vdev->msi_qmax = 0;
 	vdev->extended_caps = false;
 	ret = config_init_header(vdev) ?:
-	      config_init_caps(vdev) ?:
-	      config_init_ext_caps(vdev);
+	      config_init_chain(vdev, config_note_caps, PCI_STD_HEADER_SIZEOF,
+				PCI_CFG_SPACE_SIZE) ?:
+	      config_init_chain(vdev, config_note_ext_caps, PCI_CFG_SPACE_SIZE,
+				size);
 	if (ret)
 		goto free;
 	return 0;
@@ -688,8 +782,8 @@ free:
 int vfio_pci_core_virtualize_dword(struct vfio_pci_core_device *vdev,
 				   unsigned int pos)
 {
-	return config_claim(vdev, VFIO_PCI_CONFIG_VIRTUAL, pos, 4,
-			    vdev->pdev->cfg_size);
+	config_claim(vdev, VFIO_PCI_CONFIG_VIRTUAL, pos, 4);
+	return config_fill(vdev, pos, pos + 4);
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_virtualize_dword);
 

@@ -61,8 +61,8 @@ struct vfio_pci_config_layout {
 
 	/* Bits that no field names are hardware's; may the user write them? */
 	bool		raw;
-	/* It says that there is extended configuration space. */
-	bool		has_ext;
+	/* It is not in the user's chain, and only read. */
+	bool		hidden;
 
 	/* The second list, of what variants differ in, overrides the first. */
 	const struct vfio_pci_config_field	*fields;
@@ -80,7 +80,7 @@ struct vfio_pci_config_layout {
 /* Layouts that are not found by their id come first. */
 enum vfio_pci_config_fixed {
 	VFIO_PCI_CONFIG_UNASSIGNED,
-	VFIO_PCI_CONFIG_ANCHOR,
+	VFIO_PCI_CONFIG_DENIED,
 	VFIO_PCI_CONFIG_HEADER,
 	VFIO_PCI_CONFIG_HEADER_VF,
 	VFIO_PCI_CONFIG_VIRTUAL,

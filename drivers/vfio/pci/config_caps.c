@@ -8,9 +8,10 @@
  * are and ignore writes. A field without a row is hardware's and read-only, so
  * only what departs from that is listed.
  *
- * A capability without a layout is taken out of its chain. Its registers can
- * still be read and written like everything that belongs to no capability:
- * drivers need their device's private registers, which no list tells.
+ * A capability that is hidden, or has no row, is taken out of its chain. Its
+ * registers can still be read, and not be written. A row for a hidden one says
+ * where it ends: without, that is where the next one begins, and what a device
+ * has there of its own cannot be written.
  *
  * The numbers behind the fields are sections of PCI Express Base 5.0 unless
  * another specification is named.
@@ -346,6 +347,44 @@ static int find_len_tph(struct pci_dev *pdev, unsigned int pos,
 	return 0;
 }
 
+/* As wide as the link can be, whatever it is now. */
+static unsigned int lanes(struct pci_dev *pdev)
+{
+	enum pcie_link_width width = pcie_get_width_cap(pdev);
+
+	return width == PCIE_LNK_WIDTH_UNKNOWN ? 0 : width;
+}
+
+static int find_len_secpci(struct pci_dev *pdev, unsigned int pos,
+			   unsigned int *len)
+{
+	*len = 0xc + 2 * lanes(pdev);
+	return 0;
+}
+
+static int find_len_pl(struct pci_dev *pdev, unsigned int pos,
+		       unsigned int *len)
+{
+	*len = 0x20 + lanes(pdev);
+	return 0;
+}
+
+static int find_len_margining(struct pci_dev *pdev, unsigned int pos,
+			      unsigned int *len)
+{
+	*len = 8 + 4 * lanes(pdev);
+	return 0;
+}
+
+#define HIDDEN(_id, _len) \
+	{ .name = "hidden", .id = (_id), .len = (_len), .hidden = true }
+#define EXT_HIDDEN(_id, _len) \
+	{ .name = "hidden", .id = (_id), .ext = true, .len = (_len), \
+	  .hidden = true }
+#define EXT_HIDDEN_FIND(_id, _find) \
+	{ .name = "hidden", .id = (_id), .ext = true, .find_len = (_find), \
+	  .hidden = true }
+
 #define CAP(_id)	.id = (_id), FIELDS(cap_fields)
 #define EXT_CAP(_id)	.id = (_id), .ext = true, FIELDS(ext_cap_fields)
 #define MSI_KIND	(PCI_MSI_FLAGS_64BIT | PCI_MSI_FLAGS_MASKBIT)
@@ -356,10 +395,12 @@ const struct vfio_pci_config_layout vfio_pci_config_layouts[] = {
 		.name = "unassigned",
 		.raw = true,
 	},
-	/* Holds the place of a hidden capability that heads the chain. */
-	[VFIO_PCI_CONFIG_ANCHOR] = {
-		.name = "anchor",
-		.len = PCI_CAP_SIZEOF,
+	/*
+	 * What nobody may write. The header is virtual for that of a hidden one
+	 * at the head of a chain, which holds its place.
+	 */
+	[VFIO_PCI_CONFIG_DENIED] = {
+		.name = "hidden",
 		FIELDS(ext_cap_fields),
 	},
 	[VFIO_PCI_CONFIG_HEADER] = {
@@ -451,7 +492,6 @@ const struct vfio_pci_config_layout vfio_pci_config_layouts[] = {
 		.name = "PCI-X 2",
 		.id = PCI_CAP_ID_PCIX,
 		.len = PCI_CAP_PCIX_SIZEOF_V2,
-		.has_ext = true,
 		FIELDS(pcix_fields),
 	},
 	{
@@ -479,7 +519,6 @@ const struct vfio_pci_config_layout vfio_pci_config_layouts[] = {
 		.flags_mask = PCI_EXP_FLAGS_VERS | PCI_EXP_FLAGS_TYPE,
 		.flags = EXP_RC_END | 1,
 		.len = PCI_CAP_EXP_RC_ENDPOINT_SIZEOF_V1,
-		.has_ext = true,
 		FIELDS(exp_fields),
 		.write = vfio_pci_config_write_exp,
 	},
@@ -489,7 +528,6 @@ const struct vfio_pci_config_layout vfio_pci_config_layouts[] = {
 		.flags_mask = PCI_EXP_FLAGS_VERS,
 		.flags = 1,
 		.len = PCI_CAP_EXP_ENDPOINT_SIZEOF_V1,
-		.has_ext = true,
 		FIELDS(exp_fields),
 		.write = vfio_pci_config_write_exp,
 	},
@@ -499,7 +537,6 @@ const struct vfio_pci_config_layout vfio_pci_config_layouts[] = {
 		.flags_mask = PCI_EXP_FLAGS_TYPE,
 		.flags = EXP_RC_END,
 		.len = PCI_CAP_EXP_RC_ENDPOINT_SIZEOF_V2,
-		.has_ext = true,
 		FIELDS(exp_fields),
 		MORE_FIELDS(exp_v2_fields),
 		.write = vfio_pci_config_write_exp,
@@ -508,7 +545,6 @@ const struct vfio_pci_config_layout vfio_pci_config_layouts[] = {
 		.name = "PCI Express",
 		.id = PCI_CAP_ID_EXP,
 		.len = PCI_CAP_EXP_ENDPOINT_SIZEOF_V2,
-		.has_ext = true,
 		FIELDS(exp_fields),
 		MORE_FIELDS(exp_v2_fields),
 		.write = vfio_pci_config_write_exp,
@@ -532,6 +568,14 @@ const struct vfio_pci_config_layout vfio_pci_config_layouts[] = {
 		FIELDS(af_fields),
 		.write = vfio_pci_config_write_af,
 	},
+
+	/* Bridges', and what firmware leaves of one that it took away. */
+	HIDDEN(0, 4),
+	HIDDEN(PCI_CAP_ID_SLOTID, 4),
+	HIDDEN(PCI_CAP_ID_CHSWP, 4),
+	HIDDEN(PCI_CAP_ID_DBG, 4),
+	HIDDEN(PCI_CAP_ID_SHPC, 8),
+	HIDDEN(PCI_CAP_ID_SSVID, 8),
 
 	/* Extended capabilities */
 	{
@@ -631,6 +675,31 @@ const struct vfio_pci_config_layout vfio_pci_config_layouts[] = {
 		.find_len = find_len_dvsec,
 		.raw = true,
 	},
+
+	/* The host's: address spaces, the link, power, time. */
+	EXT_HIDDEN(0, 4),		/* firmware took one away */
+	EXT_HIDDEN(PCI_EXT_CAP_ID_RCILC, 12),
+	EXT_HIDDEN(PCI_EXT_CAP_ID_RCEC, 12),
+	EXT_HIDDEN(PCI_EXT_CAP_ID_RCRB, 20),
+	EXT_HIDDEN(PCI_EXT_CAP_ID_CAC, 8),
+	EXT_HIDDEN(PCI_EXT_CAP_ID_PASID, PCI_EXT_CAP_PASID_SIZEOF),
+	EXT_HIDDEN(PCI_EXT_CAP_ID_L1SS, PCI_L1SS_CTL2 + 4),
+	EXT_HIDDEN(PCI_EXT_CAP_ID_PTM, PCI_PTM_CTRL + 4),
+	EXT_HIDDEN(0x21, 16),		/* queueing of FRS messages */
+	EXT_HIDDEN(0x22, 12),		/* readiness time reporting */
+	EXT_HIDDEN(PCI_EXT_CAP_ID_DLF, 12),
+	EXT_HIDDEN(PCI_EXT_CAP_ID_NPEM, 16),
+	EXT_HIDDEN(0x2b, 20),		/* alternate protocol */
+	EXT_HIDDEN(0x2c, 20),		/* system firmware intermediary */
+	EXT_HIDDEN(PCI_EXT_CAP_ID_DOE, PCI_DOE_CAP_SIZEOF),
+	EXT_HIDDEN(0x2f, 12),		/* device 3 */
+	EXT_HIDDEN_FIND(0x24, find_len_rebar),	/* of a VF */
+	/* Something for each lane of the link */
+	EXT_HIDDEN_FIND(PCI_EXT_CAP_ID_SECPCI, find_len_secpci),
+	EXT_HIDDEN_FIND(PCI_EXT_CAP_ID_PL_16GT, find_len_pl),
+	EXT_HIDDEN_FIND(PCI_EXT_CAP_ID_PL_32GT, find_len_pl),
+	EXT_HIDDEN_FIND(0x31, find_len_pl),	/* 64 GT/s */
+	EXT_HIDDEN_FIND(0x27, find_len_margining),
 };
 
 const unsigned int vfio_pci_config_nr_layouts =

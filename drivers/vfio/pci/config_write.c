@@ -191,13 +191,13 @@ static int command_change(struct vfio_pci_config_access *acc)
  * Who resets the function has configuration space locked and may be waiting for
  * memory_lock, so the former is only tried under the latter.
  */
-static bool command_trylock(struct vfio_pci_config_access *acc)
+static bool config_trylock(struct vfio_pci_config_access *acc)
 {
 	acc->locked = pci_cfg_access_trylock(acc->vdev->pdev);
 	return acc->locked;
 }
 
-static void command_unlock(struct vfio_pci_config_access *acc)
+static void config_unlock(struct vfio_pci_config_access *acc)
 {
 	acc->locked = false;
 	pci_cfg_access_unlock(acc->vdev->pdev);
@@ -216,14 +216,14 @@ static int try_command_decode(struct vfio_pci_config_access *acc)
 	bool stays;
 
 	down_read(&vdev->memory_lock);
-	if (!command_trylock(acc)) {
+	if (!config_trylock(acc)) {
 		up_read(&vdev->memory_lock);
 		return ret;
 	}
 	stays = memory_stays(acc);
 	if (stays)
 		ret = command_store(acc);
-	command_unlock(acc);
+	config_unlock(acc);
 	up_read(&vdev->memory_lock);
 	if (stays)
 		return ret;
@@ -232,21 +232,22 @@ static int try_command_decode(struct vfio_pci_config_access *acc)
 	if (ret)
 		return ret;
 	ret = -EAGAIN;
-	if (command_trylock(acc)) {
+	if (config_trylock(acc)) {
 		ret = command_change(acc);
-		command_unlock(acc);
+		config_unlock(acc);
 	}
 	vfio_pci_gate_open(vdev);
 	return ret;
 }
 
-/* The lower byte of COMMAND is written. */
-static int write_command_decode(struct vfio_pci_config_access *acc)
+/* Until nobody else has configuration space locked. */
+static int config_retry(struct vfio_pci_config_access *acc,
+			int (*try)(struct vfio_pci_config_access *acc))
 {
 	int ret;
 
 	for (;;) {
-		ret = try_command_decode(acc);
+		ret = try(acc);
 		if (ret != -EAGAIN)
 			return ret;
 		pci_cfg_access_lock(acc->vdev->pdev);
@@ -264,7 +265,8 @@ static int write_command(struct vfio_pci_config_access *acc)
 	if (mutex_lock_killable(&vdev->igate))
 		return -EINTR;
 	ret = vfio_pci_config_touches(acc, PCI_COMMAND) ?
-	      write_command_decode(acc) : vfio_pci_config_store(acc);
+	      config_retry(acc, try_command_decode) :
+	      vfio_pci_config_store(acc);
 	/* The disable bit is virtual: the host masks INTx its own way. */
 	if (!ret && vfio_pci_config_touches(acc, PCI_COMMAND + 1))
 		vfio_pci_intx_follow_command(vdev);
@@ -304,23 +306,37 @@ void vfio_pci_config_init_pm(struct vfio_pci_core_device *vdev,
 				       PCI_PM_CTRL_PME_STATUS));
 }
 
-int vfio_pci_config_write_pm(struct vfio_pci_config_access *acc)
+/*
+ * A function that others move to D0 meanwhile must not be sent back by the bits
+ * that were read before, so the register is written with the gate closed. If the
+ * state cannot be had the user reads the old one, as from hardware. Returns
+ * -EAGAIN, with nothing done, where somebody has configuration space locked.
+ */
+static int try_power(struct vfio_pci_config_access *acc)
 {
 	struct vfio_pci_core_device *vdev = acc->vdev;
 	int ret;
 
-	ret = vfio_pci_config_store(acc);
-	if (ret || !vfio_pci_config_touches(acc, PCI_PM_CTRL))
-		return ret;
-
-	/* If it fails the user reads the old state, as from hardware. */
 	ret = vfio_pci_gate_close_killable(vdev, VFIO_PCI_GATE_POWER);
 	if (ret)
 		return ret;
-	vfio_pci_set_power_state(vdev, (__force pci_power_t)
-				 (acc->val & PCI_PM_CTRL_STATE_MASK));
+	ret = -EAGAIN;
+	if (config_trylock(acc)) {
+		ret = vfio_pci_config_store(acc);
+		config_unlock(acc);
+		if (!ret)
+			vfio_pci_set_power_state(vdev, (__force pci_power_t)
+						 (acc->val &
+						  PCI_PM_CTRL_STATE_MASK));
+	}
 	vfio_pci_gate_open(vdev);
-	return 0;
+	return ret;
+}
+
+int vfio_pci_config_write_pm(struct vfio_pci_config_access *acc)
+{
+	return vfio_pci_config_touches(acc, PCI_PM_CTRL) ?
+	       config_retry(acc, try_power) : vfio_pci_config_store(acc);
 }
 
 /*

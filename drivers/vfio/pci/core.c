@@ -33,15 +33,28 @@ static struct vfio_pci_core_device *to_vdev(struct vfio_device *core_vdev)
  */
 int vfio_pci_begin(struct vfio_pci_core_device *vdev)
 {
+	struct device *dev = &vdev->pdev->dev;
 	int ret;
 
 	if (!vfio_device_enter(&vdev->vdev))
 		return -ENODEV;
 
-	ret = pm_runtime_resume_and_get(&vdev->pdev->dev);
-	if (!ret)
+	/*
+	 * While it is open the device is awake, but for low power, whose entry sets
+	 * the flag and then drops the count that kept it so. Who has a count and
+	 * then finds no flag keeps it awake himself, and the PM core's lock is spared.
+	 */
+	pm_runtime_get_noresume(dev);
+	/* Pairs with the one in vfio_pci_low_power_enter(). */
+	smp_mb__after_atomic();
+	if (!READ_ONCE(vdev->pm_runtime_engaged))
 		return 0;
 
+	ret = pm_runtime_resume(dev);
+	if (ret >= 0)
+		return 0;
+
+	pm_runtime_put_noidle(dev);
 	pci_info_ratelimited(vdev->pdev, "runtime resume failed %d\n", ret);
 	vfio_device_leave(&vdev->vdev);
 	return -EIO;

@@ -104,9 +104,12 @@ static void vfio_pci_low_power_end(struct vfio_pci_core_device *vdev)
 	if (!vdev->pm_runtime_engaged)
 		return;
 
-	/* vfio_pci_runtime_idle() looks without the lock. */
-	WRITE_ONCE(vdev->pm_runtime_engaged, false);
+	/*
+	 * vfio_pci_runtime_idle() and vfio_pci_begin() look without the lock. Who
+	 * woke the device for this has a count meanwhile.
+	 */
 	pm_runtime_get_noresume(&vdev->pdev->dev);
+	WRITE_ONCE(vdev->pm_runtime_engaged, false);
 	if (vdev->pm_wake_eventfd_ctx) {
 		eventfd_ctx_put(vdev->pm_wake_eventfd_ctx);
 		vdev->pm_wake_eventfd_ctx = NULL;
@@ -133,7 +136,9 @@ static int vfio_pci_low_power_enter(struct vfio_pci_core_device *vdev,
 	if (!vdev->pm_runtime_engaged) {
 		WRITE_ONCE(vdev->pm_runtime_engaged, true);
 		vdev->pm_wake_eventfd_ctx = wake;
-		/* The call holds a count: the device sleeps once that ends. */
+		/* The flag is seen before the count goes, see vfio_pci_begin(). */
+		smp_mb__before_atomic();
+		/* The call holds one, too: the device sleeps once that ends. */
 		pm_runtime_put_noidle(&vdev->pdev->dev);
 		ret = 0;
 	}

@@ -224,6 +224,9 @@ TEST_F(logging, bad_ranges)
 	EXPECT_EQ(-EFAULT, start(&self->d, NULL, 1, &page_size));
 	EXPECT_EQ(-EINVAL, start_one(&self->d, BASE + 1, PAGE));
 	EXPECT_EQ(-EINVAL, start_one(&self->d, BASE, PAGE + 1));
+	/* Without a last byte there is no range. */
+	EXPECT_EQ(-EINVAL, start_one(&self->d, BASE, 0));
+	EXPECT_EQ(-EINVAL, start_one(&self->d, 0, 0));
 	EXPECT_EQ(-EOVERFLOW, start_one(&self->d, -PAGE, 2 * PAGE));
 	ranges[1].iova = BASE;
 	EXPECT_EQ(-EINVAL, start(&self->d, ranges, 2, &page_size));
@@ -253,6 +256,8 @@ TEST_F(logging, bad_reports)
 	ASSERT_EQ(0, start_one(&self->d, BASE, NPAGES * PAGE));
 	EXPECT_EQ(-EINVAL, report(&self->d, BASE, PAGE, PAGE / 2, bits));
 	EXPECT_EQ(-EINVAL, report(&self->d, BASE, PAGE, 3 * PAGE, bits));
+	EXPECT_EQ(-EINVAL, report(&self->d, BASE, 0, PAGE, bits));
+	EXPECT_EQ(-EINVAL, report(&self->d, 0, 0, PAGE, bits));
 	EXPECT_EQ(-EOVERFLOW, report(&self->d, -PAGE, 2 * PAGE, PAGE, bits));
 }
 

@@ -34,6 +34,18 @@ static inline int vfio_overlay_ram(const void *data, size_t len)
 	return n == (ssize_t)len ? 0 : -EIO;
 }
 
+static inline int vfio_overlay_ram_read(void *data, size_t len)
+{
+	int fd = open("/dev/test_pci_overlay", O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = read(fd, data, len);
+	close(fd);
+	return n == (ssize_t)len ? 0 : -EIO;
+}
+
 static inline int vfio_overlay_unload(const char *bdf)
 {
 	if (bdf)

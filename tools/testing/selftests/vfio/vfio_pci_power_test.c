@@ -312,6 +312,51 @@ TEST_F(power, closed_asleep)
 	}
 }
 
+static void *slow_wakes(void *arg)
+{
+	unsigned int pm = vfio_cfg_cap(arg, PCI_CAP_ID_PM);
+
+	prctl(PR_SET_NAME, "slow");
+	return (void *)(long)vfio_cfg_write16(arg, pm + PCI_PM_CTRL, 0);
+}
+
+/*
+ * Two write D0. The bits that the slower one found in the register, those of D3
+ * among them, must not get back into it when the quicker one is done.
+ */
+TEST_F(power, two_leave_d3)
+{
+	unsigned int ctrl = vfio_cfg_cap(&self->d, PCI_CAP_ID_PM) + PCI_PM_CTRL;
+	pthread_t thread;
+	uint16_t state;
+	void *ret;
+	int hw;
+
+	if (ctrl == PCI_PM_CTRL)
+		SKIP(return, "no power management");
+	/* The one or the other reads the register. */
+	if (vfio_stretch("pci_user_read_config_word", 200000, "after", "slow"))
+		SKIP(return, "no test_stretch.ko here");
+	ASSERT_EQ(0, vfio_stretch("pci_bus_read_config_word", 200000, "after",
+				  "slow"));
+	hw = vfio_pci_config_open(self->d.bdf);
+	ASSERT_LE(0, hw);
+	ASSERT_EQ(0, vfio_cfg_power(&self->d, 3));
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, slow_wakes, &self->d));
+	usleep(50000);
+	EXPECT_EQ(0, vfio_cfg_power(&self->d, 0));
+	ASSERT_EQ(0, pthread_join(thread, &ret));
+	EXPECT_EQ(NULL, ret);
+	EXPECT_LT(0, vfio_stretch_hits("pci_user_read_config_word") +
+		     vfio_stretch_hits("pci_bus_read_config_word"));
+	ASSERT_EQ(0, vfio_stretch_end());
+
+	ASSERT_EQ(2, pread(hw, &state, 2, ctrl));
+	EXPECT_EQ(0, state & PCI_PM_CTRL_STATE_MASK);
+	close(hw);
+}
+
 /* Low power from D3hot: the device is in D0 when it was woken. */
 TEST_F(power, low_power_from_d3)
 {

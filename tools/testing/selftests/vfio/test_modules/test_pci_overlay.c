@@ -7,9 +7,11 @@
  *   modprobe test_pci_overlay set=0000:00:10.0+0=0x12348086,0000:00:10.0+fc=ram
  *
  * "ram" is the physical address of some memory that /dev/test_pci_overlay reads
- * and writes. "vpd40" is a capability for vital product data, which are that
- * memory's, before the capability at 0x40. A device that exists already has to
- * be removed and found again to be taken for what it looks like.
+ * and writes. "space" is all that memory from the same offset on, in place of
+ * configuration space from there to its end. "vpd40" is a capability for vital
+ * product data, which are that memory's, before the capability at 0x40. A device
+ * that exists already has to be removed and found again to be taken for what it
+ * looks like.
  */
 #include <linux/fs.h>
 #include <linux/io.h>
@@ -34,6 +36,7 @@ static struct overlay_dword {
 	int		where;
 	u32		value;
 	bool		memory;
+	bool		space;		/* and all that follow: in ram */
 	bool		vpd;		/* its data are the next dword */
 } dwords[MAX_DWORDS];
 static int nr_dwords;
@@ -59,9 +62,15 @@ static struct overlay_dword *overlay_find(struct pci_bus *bus,
 
 	for (i = 0; i < nr_dwords; i++)
 		if (dwords[i].bus == bus && dwords[i].devfn == devfn &&
-		    dwords[i].where == (where & ~3))
+		    (dwords[i].where == (where & ~3) ||
+		     (dwords[i].space && dwords[i].where <= where)))
 			return &dwords[i];
 	return NULL;
+}
+
+static u32 *overlay_value(struct overlay_dword *dword, int where)
+{
+	return dword->space ? ram + (where & ~3) : &dword->value;
 }
 
 static u32 overlay_mask(int where, int size)
@@ -76,8 +85,8 @@ static int overlay_read(struct pci_bus *bus, unsigned int devfn, int where,
 	struct overlay_dword *dword = overlay_find(bus, devfn, where);
 
 	if (!ret && dword)
-		*val = (dword->value & overlay_mask(where, size)) >>
-		       (where & 3) * 8;
+		*val = (*overlay_value(dword, where) &
+			overlay_mask(where, size)) >> (where & 3) * 8;
 	return ret;
 }
 
@@ -100,12 +109,14 @@ static int overlay_write(struct pci_bus *bus, unsigned int devfn, int where,
 {
 	struct overlay_dword *dword = overlay_find(bus, devfn, where);
 	u32 mask = overlay_mask(where, size);
+	u32 *value;
 
-	if (!dword || !dword->memory)
+	if (!dword || !(dword->memory || dword->space))
 		return overlay_real_ops(bus)->write(bus, devfn, where, size,
 						    val);
-	dword->value &= ~mask;
-	dword->value |= val << (where & 3) * 8 & mask;
+	value = overlay_value(dword, where);
+	*value &= ~mask;
+	*value |= val << (where & 3) * 8 & mask;
 	if (dword->vpd)
 		overlay_vpd(dword);
 	return PCIBIOS_SUCCESSFUL;
@@ -129,6 +140,8 @@ static int overlay_parse(const char *text)
 		dword->value = virt_to_phys(ram);
 	else if (!strcmp(value, "memory"))
 		dword->memory = true;
+	else if (!strcmp(value, "space"))
+		dword->space = true;
 	else if (sscanf(value, "vpd%x", &dword->value) == 1)
 		dword->vpd = true;
 	else if (kstrtou32(value, 16, &dword->value))
