@@ -345,7 +345,7 @@ static void expect_found(FIXTURE_DATA(peer) *self,
 /* What it saw, as expect_found() writes it. */
 static const char *all_found(FIXTURE_DATA(peer) *self)
 {
-	volatile uint64_t *saw = self->ram + LOOKS_AT / sizeof(uint64_t);
+	const uint64_t *saw = (const void *)self->ram + LOOKS_AT;
 	static char result[LOOKS + 1];
 	size_t nr, i = 0;
 
