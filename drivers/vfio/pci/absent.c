@@ -221,5 +221,5 @@ static ssize_t absent_memory_store(struct device *dev,
 	WRITE_ONCE(vdev->absent_default, absent);
 	return count;
 }
-struct device_attribute vfio_pci_attr_absent_memory =
-	__ATTR_RW(absent_memory);
+
+struct device_attribute vfio_pci_attr_absent_memory = __ATTR_RW(absent_memory);

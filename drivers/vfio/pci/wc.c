@@ -236,8 +236,8 @@ static ssize_t write_combine_store(struct device *dev,
 	WRITE_ONCE(vdev->write_combine, on);
 	return count;
 }
-struct device_attribute vfio_pci_attr_write_combine =
-	__ATTR_RW(write_combine);
+
+struct device_attribute vfio_pci_attr_write_combine = __ATTR_RW(write_combine);
 
 /* ---- The user's way ---- */
 

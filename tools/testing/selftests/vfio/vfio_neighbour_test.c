@@ -182,13 +182,14 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* Does nothing once something has failed; the failure tells what that was. */
 #define TIMED(op, call) do {						\
 	int64_t __start = now_us();					\
+	int __err = ret ? 0 : call;					\
 									\
-	ret = call;							\
 	us[op][round] = now_us() - __start;				\
-	if (ret)							\
-		return -1000 * (op) + ret;				\
+	if (__err)							\
+		ret = -1000 * (op) + __err;				\
 } while (0)
 
 static int one_round(FIXTURE_DATA(neighbour) *self, int mode,
@@ -196,10 +197,12 @@ static int one_round(FIXTURE_DATA(neighbour) *self, int mode,
 {
 	bool dma = mode == VFIO_TYPE1v2_IOMMU || mode == VFIO_MODE_COMPAT;
 	struct vfio_dev d;
-	void *bar;
-	int efd, ret;
+	void *bar = NULL;
+	int efd, ret = 0;
 
 	TIMED(OPEN, vfio_dev_open(&d, self->bdf, mode));
+	if (ret)
+		return ret;
 	efd = vfio_eventfd();
 	if (dma) {
 		TIMED(MAP, vfio_dma_map(d.container, self->mem, 0, MIB));
@@ -207,13 +210,14 @@ static int one_round(FIXTURE_DATA(neighbour) *self, int mode,
 	}
 	TIMED(SET_IRQS, vfio_irq_eventfd(&d, VFIO_PCI_MSI_IRQ_INDEX, 0, efd));
 	TIMED(MMAP, vfio_region_mmap(&d, 0, 0, PAGE, &bar));
-	munmap(bar, PAGE);
+	if (bar)
+		munmap(bar, PAGE);
 	TIMED(CLOSE, (vfio_dev_close(&d), 0));
 	close(efd);
 	TIMED(UNBIND, vfio_pci_unbind(self->bdf));
 	TIMED(BIND, vfio_pci_bind(self->bdf));
 	TIMED(RESCAN, vfio_pci_rescan());
-	return 0;
+	return ret;
 }
 
 static int measure(FIXTURE_DATA(neighbour) *self, int mode, int64_t *median)

@@ -83,7 +83,6 @@ static const struct kind kinds[] = {
 	{ EXT_UNKNOWN, true, 0, 4 },
 };
 
-
 struct space {
 	uint8_t image[SIZE];
 	uint8_t after[SIZE];
