@@ -141,7 +141,7 @@ struct vfio_pci_gate_closer {
  * @needs_pm_restore: going to D3hot and back loses the function's state
  * @disable_idle_d3: leave it in D0 when nobody uses it
  * @needs_reset: it was closed without a reset; under dev_set->lock
- * @intx_frozen: INTx is off and COMMAND not written for it, because the function
+ * @pm_intx_masked: INTx is off and COMMAND not written for it, because the function
  *	sleeps or is reset; under @irqlock
  * @pm_runtime_engaged: between low power entry and exit; under @memory_lock
  * @sriov_active: VFs are enabled while VFIO has this PF
@@ -236,7 +236,7 @@ struct vfio_pci_core_device {
 	bool				disable_idle_d3:1;
 	/* Bytes again, for the same reason. */
 	bool				needs_reset;
-	bool				intx_frozen;
+	bool				pm_intx_masked;
 	bool				pm_runtime_engaged;
 	bool				sriov_active;
 	struct pci_saved_state		*pci_saved_state;
@@ -251,7 +251,6 @@ struct vfio_pci_core_device {
 	struct vfio_pci_vf_token	*vf_token;
 	struct list_head		sriov_pfs_item;
 	struct vfio_pci_core_device	*sriov_pf_core_dev;
-	struct list_head		sriov_vfs_item;
 	struct notifier_block		nb;
 	struct rw_semaphore		memory_lock;
 	/*
@@ -264,6 +263,7 @@ struct vfio_pci_core_device {
 	ktime_t				gate_closed_at;
 	struct vfio_pci_gate_closer	gate_closers[VFIO_PCI_GATE_CLOSERS];
 	struct work_struct		gate_resume;
+	struct list_head		sriov_vfs_item;
 	unsigned int			errors;
 	bool				recovers;
 	unsigned long			recovery_end;

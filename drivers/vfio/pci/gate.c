@@ -287,7 +287,7 @@ void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 		vfio_pci_absent_end(vdev);
 		vfio_pci_peers_map(vdev);
 	}
-	if (vdev->intx_frozen && !(reasons & ~answers))
+	if (vdev->pm_intx_masked && !(reasons & ~answers))
 		vfio_pci_intx_thaw(vdev);
 	if (vdev->gate_closed_at)
 		vfio_pci_gate_account(vdev);

@@ -88,7 +88,7 @@ static bool vfio_pci_intx_is_off(struct vfio_pci_core_device *vdev,
 				 const struct vfio_pci_intx *intx)
 {
 	return !intx || intx->masked || vdev->virq_disabled || vdev->nointx ||
-	       vdev->intx_frozen;
+	       vdev->pm_intx_masked;
 }
 
 /*
@@ -131,7 +131,7 @@ static void vfio_pci_intx_apply(struct vfio_pci_core_device *vdev)
 		else
 			enable_irq(intx->irq);
 	}
-	if (!vdev->intx_frozen)
+	if (!vdev->pm_intx_masked)
 		vfio_pci_intx_write(vdev);
 }
 
@@ -149,8 +149,8 @@ void vfio_pci_intx_freeze(struct vfio_pci_core_device *vdev)
 	unsigned long flags;
 
 	spin_lock_irqsave(&vdev->irqlock, flags);
-	if (!vdev->intx_frozen) {
-		vdev->intx_frozen = true;
+	if (!vdev->pm_intx_masked) {
+		vdev->pm_intx_masked = true;
 		vfio_pci_intx_write(vdev);
 		vfio_pci_intx_apply(vdev);
 	}
@@ -170,7 +170,7 @@ void vfio_pci_intx_thaw(struct vfio_pci_core_device *vdev)
 	unsigned long flags;
 
 	spin_lock_irqsave(&vdev->irqlock, flags);
-	vdev->intx_frozen = false;
+	vdev->pm_intx_masked = false;
 	vfio_pci_intx_apply(vdev);
 	spin_unlock_irqrestore(&vdev->irqlock, flags);
 }
@@ -216,7 +216,7 @@ static irqreturn_t vfio_pci_intx_handler(int irq, void *data)
 	unsigned long flags;
 
 	spin_lock_irqsave(&vdev->irqlock, flags);
-	if (vdev->intx_frozen) {
+	if (vdev->pm_intx_masked) {
 		/* It is off, so this is someone else's. */
 	} else if (intx->masked) {
 		handled = vfio_pci_intx_mask_again(vdev);
@@ -258,7 +258,7 @@ static bool vfio_pci_intx_open_line(struct vfio_pci_intx *intx)
 	if (!intx->masked || vdev->virq_disabled)
 		return false;
 
-	if (vdev->pci_2_3 && !vdev->intx_frozen &&
+	if (vdev->pci_2_3 && !vdev->pm_intx_masked &&
 	    !pci_check_and_unmask_intx(vdev->pdev))
 		return true;
 

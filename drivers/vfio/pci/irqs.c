@@ -23,7 +23,7 @@
  *   the COMMAND register with the DisINTx bit. It is outside memory_lock.
  *   irqlock (spinlock, taken in interrupt handlers) covers the state of the
  *   INTx line: whether it is masked, whether a context owns it, and whether the
- *   function can be told (intx_frozen). irq_type turns to and from INTx under
+ *   function can be told (pm_intx_masked). irq_type turns to and from INTx under
  *   both locks, so holding either is enough to know. What follows from these is
  *   written to DisINTx under irqlock, so resets and power management, with
  *   memory_lock held, take the line away and give it back (intx.c).

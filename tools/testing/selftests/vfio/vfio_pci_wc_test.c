@@ -170,7 +170,7 @@ TEST_F(alias, errors)
 	REFUSED(-EINVAL, r.flags |= VFIO_DEVICE_FEATURE_SET);
 	REFUSED(-EINVAL, r.flags |= VFIO_DEVICE_FEATURE_SET |
 					   VFIO_DEVICE_FEATURE_PROBE);
-	REFUSED(-ENOTTY, r.flags++);
+	REFUSED(-ENOTTY, r.flags |= 0xff);
 
 	/* Probes are answered and do nothing. */
 	REFUSED(0, r.flags |= VFIO_DEVICE_FEATURE_PROBE);
