@@ -131,7 +131,8 @@ static void vfio_pci_absent_choose(struct vfio_pci_core_device *vdev, u8 absent)
 {
 	down_write(&vdev->memory_lock);
 	vfio_pci_absent_end(vdev);
-	vdev->absent = absent;
+	/* Who asks what was chosen has no lock. */
+	WRITE_ONCE(vdev->absent, absent);
 	up_write(&vdev->memory_lock);
 }
 

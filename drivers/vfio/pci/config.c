@@ -56,99 +56,61 @@
 /* One for each layout. */
 static struct vfio_pci_config_masks *config_masks;
 
+/* Who has configuration space @locked need not wait for himself. */
+static int config_read(struct pci_dev *pdev, unsigned int pos,
+		       unsigned int width, u32 *val, bool locked)
+{
+	struct pci_bus *bus = pdev->bus;
+	unsigned int devfn = pdev->devfn;
+	u16 word;
+	u8 byte;
+	int ret;
+
+	switch (width) {
+	case 4:
+		ret = locked ? pci_bus_read_config_dword(bus, devfn, pos, val) :
+			       pci_user_read_config_dword(pdev, pos, val);
+		break;
+	case 2:
+		ret = locked ? pci_bus_read_config_word(bus, devfn, pos, &word) :
+			       pci_user_read_config_word(pdev, pos, &word);
+		*val = word;
+		break;
+	default:
+		ret = locked ? pci_bus_read_config_byte(bus, devfn, pos, &byte) :
+			       pci_user_read_config_byte(pdev, pos, &byte);
+		*val = byte;
+	}
+	return locked ? pcibios_err_to_errno(ret) : ret;
+}
+
 int vfio_pci_config_hw_read(struct pci_dev *pdev, unsigned int pos,
 			    unsigned int width, u32 *val)
 {
-	u16 word;
-	u8 byte;
+	return config_read(pdev, pos, width, val, false);
+}
+
+static int config_write(struct pci_dev *pdev, unsigned int pos,
+			unsigned int width, u32 val, bool locked)
+{
+	struct pci_bus *bus = pdev->bus;
+	unsigned int devfn = pdev->devfn;
 	int ret;
 
 	switch (width) {
 	case 4:
-		return pci_user_read_config_dword(pdev, pos, val);
-	case 2:
-		ret = pci_user_read_config_word(pdev, pos, &word);
-		*val = word;
-		return ret;
-	default:
-		ret = pci_user_read_config_byte(pdev, pos, &byte);
-		*val = byte;
-		return ret;
-	}
-}
-
-/* For who has configuration space locked. */
-static int config_locked_read(struct pci_dev *pdev, unsigned int pos,
-			      unsigned int width, u32 *val)
-{
-	u16 word;
-	u8 byte;
-	int ret;
-
-	switch (width) {
-	case 4:
-		ret = pci_bus_read_config_dword(pdev->bus, pdev->devfn, pos,
-						val);
+		ret = locked ? pci_bus_write_config_dword(bus, devfn, pos, val) :
+			       pci_user_write_config_dword(pdev, pos, val);
 		break;
 	case 2:
-		ret = pci_bus_read_config_word(pdev->bus, pdev->devfn, pos,
-					       &word);
-		*val = word;
+		ret = locked ? pci_bus_write_config_word(bus, devfn, pos, val) :
+			       pci_user_write_config_word(pdev, pos, val);
 		break;
 	default:
-		ret = pci_bus_read_config_byte(pdev->bus, pdev->devfn, pos,
-					       &byte);
-		*val = byte;
+		ret = locked ? pci_bus_write_config_byte(bus, devfn, pos, val) :
+			       pci_user_write_config_byte(pdev, pos, val);
 	}
-	return pcibios_err_to_errno(ret);
-}
-
-static int config_locked_write(struct pci_dev *pdev, unsigned int pos,
-			       unsigned int width, u32 val)
-{
-	int ret;
-
-	switch (width) {
-	case 4:
-		ret = pci_bus_write_config_dword(pdev->bus, pdev->devfn, pos,
-						 val);
-		break;
-	case 2:
-		ret = pci_bus_write_config_word(pdev->bus, pdev->devfn, pos,
-						val);
-		break;
-	default:
-		ret = pci_bus_write_config_byte(pdev->bus, pdev->devfn, pos,
-						val);
-	}
-	return pcibios_err_to_errno(ret);
-}
-
-static int config_acc_read(const struct vfio_pci_config_access *acc,
-			   unsigned int pos, unsigned int width, u32 *val)
-{
-	struct pci_dev *pdev = acc->vdev->pdev;
-
-	return acc->locked ? config_locked_read(pdev, pos, width, val) :
-			     vfio_pci_config_hw_read(pdev, pos, width, val);
-}
-
-static int config_acc_write(const struct vfio_pci_config_access *acc,
-			    unsigned int pos, unsigned int width, u32 val)
-{
-	struct pci_dev *pdev = acc->vdev->pdev;
-
-	if (acc->locked)
-		return config_locked_write(pdev, pos, width, val);
-
-	switch (width) {
-	case 4:
-		return pci_user_write_config_dword(pdev, pos, val);
-	case 2:
-		return pci_user_write_config_word(pdev, pos, val);
-	default:
-		return pci_user_write_config_byte(pdev, pos, val);
-	}
+	return locked ? pcibios_err_to_errno(ret) : ret;
 }
 
 /* All bits of an access of this width. */
@@ -160,6 +122,7 @@ static u32 config_width_mask(unsigned int width)
 /* Change some bits of a hardware register and as little else as can be. */
 static int config_hw_update(const struct vfio_pci_config_access *acc, u32 mask)
 {
+	struct pci_dev *pdev = acc->vdev->pdev;
 	unsigned int width = acc->width, pos = acc->pos;
 	u32 val = acc->val, old = acc->old;
 	int ret;
@@ -183,12 +146,12 @@ static int config_hw_update(const struct vfio_pci_config_access *acc, u32 mask)
 
 	if (mask != config_width_mask(width)) {
 		ret = acc->known ? 0 :
-		      config_acc_read(acc, pos, width, &old);
+		      config_read(pdev, pos, width, &old, acc->locked);
 		if (ret)
 			return ret;
 		val = (old & ~mask) | (val & mask);
 	}
-	return config_acc_write(acc, pos, width, val);
+	return config_write(pdev, pos, width, val, acc->locked);
 }
 
 static u32 config_vconfig_get(struct vfio_pci_core_device *vdev,
@@ -607,6 +570,7 @@ static int config_claim_caps(struct vfio_pci_core_device *vdev,
 			     unsigned int pos, unsigned int end)
 {
 	u8 *map = vdev->pci_config_map;
+	const struct vfio_pci_config_layout *layout;
 	unsigned int id, len, next, strict = pos;
 	bool inside;
 	int ret;
@@ -622,10 +586,15 @@ static int config_claim_caps(struct vfio_pci_core_device *vdev,
 		ret = config_len(vdev->pdev, id, pos, &len);
 		if (ret)
 			return ret;
+		layout = &vfio_pci_config_layouts[id];
 		/* What has no row is as long as it can be. */
 		if (id == VFIO_PCI_CONFIG_DENIED)
 			len = next - pos;
-		else if (vfio_pci_config_layouts[id].hidden || !len)
+		else if (layout->hidden || !len)
+			id = VFIO_PCI_CONFIG_DENIED;
+		/* Handlers use all that their row says is there. */
+		else if (len > next - pos && !layout->find_len &&
+			 (layout->init || layout->write))
 			id = VFIO_PCI_CONFIG_DENIED;
 		len = max_t(unsigned int, len, PCI_CAP_SIZEOF);
 

@@ -490,6 +490,17 @@ TEST_F_TIMEOUT(error, readers, 120)
 	}
 }
 
+/* What QEMU calls the port above, or -ENODEV where there is nothing above. */
+static int port_id(const struct vfio_dev *d, char *id, size_t len)
+{
+	char path[PATH_MAX], up[64];
+
+	snprintf(up, sizeof(up), "/sys/bus/pci/devices/%s/..", d->bdf);
+	if (!realpath(up, path))
+		return -ENODEV;
+	return vfio_monitor_id(strrchr(path, '/') + 1, id, len);
+}
+
 /*
  * A recovery that fails for the sake of a sibling without a driver, which cannot
  * be asked. The link was reset, and a reset of the user's, or the one between
@@ -516,7 +527,6 @@ FIXTURE_VARIANT_ADD(unrecovered, reopened) { true };
 
 FIXTURE_SETUP(unrecovered)
 {
-	char path[PATH_MAX], up[64];
 	int fd;
 
 	if (!vfio_monitor_is_there())
@@ -526,10 +536,7 @@ FIXTURE_SETUP(unrecovered)
 	self->sibling[strlen(self->sibling) - 1] ^= 1;
 	if (!vfio_pci_is_there(self->sibling))
 		SKIP(_exit(KSFT_SKIP), "it has no sibling");
-	snprintf(up, sizeof(up), "/sys/bus/pci/devices/%s/..", self->d.bdf);
-	ASSERT_NE(NULL, realpath(up, path));
-	ASSERT_EQ(0, vfio_monitor_id(strrchr(path, '/') + 1, self->port,
-				     sizeof(self->port)));
+	ASSERT_EQ(0, port_id(&self->d, self->port, sizeof(self->port)));
 	ASSERT_EQ(0, vfio_pci_unbind(self->sibling));
 	fd = vfio_pci_config_open(self->sibling);
 	ASSERT_EQ(sizeof(self->config),
@@ -611,15 +618,14 @@ FIXTURE(recovery)
 
 FIXTURE_SETUP(recovery)
 {
-	char path[PATH_MAX], up[64];
+	int ret;
 
 	if (!vfio_monitor_is_there())
 		SKIP(_exit(KSFT_SKIP), "no monitor");
 	VFIO_DEV_OPEN_OR_SKIP(&self->d, virtio_net.id, VFIO_TYPE1v2_IOMMU);
-	snprintf(up, sizeof(up), "/sys/bus/pci/devices/%s/..", self->d.bdf);
-	ASSERT_NE(NULL, realpath(up, path));
-	if (vfio_monitor_id(strrchr(path, '/') + 1, self->port,
-			    sizeof(self->port)))
+	ret = port_id(&self->d, self->port, sizeof(self->port));
+	ASSERT_NE(-ENODEV, ret);
+	if (ret)
 		SKIP(_exit(KSFT_SKIP), "not below a port");
 	/* Before the reset of the link. */
 	if (vfio_stretch("pci_bus_error_reset", 500000, "before", NULL))

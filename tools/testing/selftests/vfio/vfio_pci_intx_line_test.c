@@ -356,6 +356,18 @@ static bool hits(const char *function)
 	return vfio_stretch_hits(function) > 0;
 }
 
+/* In between it is in the window that was stretched. */
+#define START_RESET() do {						\
+	ASSERT_EQ(0, pthread_create(&thread, NULL, reset_thread,	\
+				    &self->d));				\
+	ASSERT_TRUE(hits("pci_save_state"));				\
+} while (0)
+
+#define END_RESET() do {						\
+	ASSERT_EQ(0, pthread_join(thread, &ret));			\
+	ASSERT_EQ(NULL, ret);						\
+} while (0)
+
 TEST_F(line, masked_in_a_reset)
 {
 	pthread_t thread;
@@ -366,11 +378,9 @@ TEST_F(line, masked_in_a_reset)
 	if (vfio_stretch("pci_save_state", STRETCH_US, "after", "intx_other"))
 		SKIP(return, "no module test_stretch");
 	ARM();
-	ASSERT_EQ(0, pthread_create(&thread, NULL, reset_thread, &self->d));
-	ASSERT_TRUE(hits("pci_save_state"));
+	START_RESET();
 	MASK_IT();
-	ASSERT_EQ(0, pthread_join(thread, &ret));
-	ASSERT_EQ(NULL, ret);
+	END_RESET();
 	EXPECT_TRUE(line_is_off(self));
 	ASSERT_EQ(0, assert_line(self));
 	LINE_IS_QUIET();
@@ -389,11 +399,9 @@ TEST_F(line, unmasked_in_a_reset)
 		SKIP(return, "no module test_stretch");
 	ARM();
 	MASK_IT();
-	ASSERT_EQ(0, pthread_create(&thread, NULL, reset_thread, &self->d));
-	ASSERT_TRUE(hits("pci_save_state"));
+	START_RESET();
 	UNMASK_IT();
-	ASSERT_EQ(0, pthread_join(thread, &ret));
-	ASSERT_EQ(NULL, ret);
+	END_RESET();
 	LINE_WORKS();
 }
 
@@ -408,11 +416,9 @@ TEST_F(line, asserted_in_a_reset)
 	if (vfio_stretch("pci_save_state", STRETCH_US, "after", "intx_other"))
 		SKIP(return, "no module test_stretch");
 	ARM();
-	ASSERT_EQ(0, pthread_create(&thread, NULL, reset_thread, &self->d));
-	ASSERT_TRUE(hits("pci_save_state"));
+	START_RESET();
 	LINE_IS_QUIET();
-	ASSERT_EQ(0, pthread_join(thread, &ret));
-	ASSERT_EQ(NULL, ret);
+	END_RESET();
 	LINE_WORKS();
 }
 

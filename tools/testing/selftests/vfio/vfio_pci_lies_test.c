@@ -390,6 +390,22 @@ TEST_F(lies, all_ones)
 	EXPECT_FALSE(changed(s, 0xfff));
 }
 
+/*
+ * Where power management has its register the next one has its header. The bit that
+ * was taken from the user there is one of the link's, which then led back.
+ */
+TEST_F(lies, power_is_cut)
+{
+	struct space *s = self->s;
+	unsigned int seed = 1;
+
+	put_host(s, 0xf4);
+	put_cap(s, 0xf4, PCI_CAP_ID_VNDR, 0xc0, 4);
+	put_cap(s, 0xc0, PCI_CAP_ID_MSIX, 0xf0, 1);
+	put_cap(s, 0xf0, PCI_CAP_ID_PM, 0, 0);
+	ASSERT_EQ(0, try_lie(self->bdf, s, &seed));
+}
+
 /* There is no room for the register that tells how long they are. */
 TEST_F(lies, at_the_end)
 {

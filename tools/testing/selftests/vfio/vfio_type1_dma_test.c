@@ -144,19 +144,32 @@ TEST_F(edu, without_huge_pages)
 	EXPECT_EQ(0, vfio_dma_unmap(self->c, iova, size));
 }
 
+/* How many huge pages there were is @saved, for who gives them back. */
+static int reserve_huge(uint64_t size, char *saved, size_t len)
+{
+	int ret = vfio_sysfs_read(HUGEPAGES, saved, len);
+	char wanted[32];
+
+	snprintf(wanted, sizeof(wanted), "%d", (int)(size / vfio_huge_page()));
+	return ret ?: vfio_sysfs_write(HUGEPAGES, wanted);
+}
+
+static void *map_huge(uint64_t size)
+{
+	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+		    MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+}
+
 TEST_F(edu, hugetlb)
 {
 	void *result = vfio_alloc_pages(PAGE);
 	const uint64_t huge = vfio_huge_page(), size = MAX(8 * MiB, 2 * huge);
-	char saved[32], wanted[32];
+	char saved[32];
 	uint64_t i;
 	void *mem;
 
-	ASSERT_EQ(0, vfio_sysfs_read(HUGEPAGES, saved, sizeof(saved)));
-	snprintf(wanted, sizeof(wanted), "%d", (int)(size / huge));
-	ASSERT_EQ(0, vfio_sysfs_write(HUGEPAGES, wanted));
-	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE |
-		   MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	ASSERT_EQ(0, reserve_huge(size, saved, sizeof(saved)));
+	mem = map_huge(size);
 	if (mem == MAP_FAILED)
 		SKIP(return, "no huge pages to be had");
 	stamp(mem, size);
@@ -182,17 +195,14 @@ TEST_F(edu, not_cut)
 {
 	const uint64_t huge = vfio_huge_page(), size = 2 * huge;
 	const uint64_t start = 1024 * MiB - huge / 2;
-	char saved[32], wanted[32];
+	char saved[32];
 	int log = vfio_klog_open();
 	void *mem, *other;
 	uint64_t unmapped;
 
 	ASSERT_LE(0, log);
-	ASSERT_EQ(0, vfio_sysfs_read(HUGEPAGES, saved, sizeof(saved)));
-	snprintf(wanted, sizeof(wanted), "%d", (int)(size / huge));
-	ASSERT_EQ(0, vfio_sysfs_write(HUGEPAGES, wanted));
-	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE |
-		   MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	ASSERT_EQ(0, reserve_huge(size, saved, sizeof(saved)));
+	mem = map_huge(size);
 	if (mem == MAP_FAILED)
 		SKIP(return, "no huge pages to be had");
 	other = vfio_alloc_pages(PAGE);
