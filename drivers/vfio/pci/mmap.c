@@ -395,7 +395,8 @@ int vfio_pci_core_mmap(struct vfio_device *core_vdev,
 					 alias->end, true, vma);
 
 	region = vfio_pci_find_region(vdev, index);
-	if (!region || !region->ops->mmap)
+	if (!region || !(region->flags & VFIO_REGION_INFO_FLAG_MMAP) ||
+	    !region->ops->mmap)
 		return -EINVAL;
 
 	return region->ops->mmap(vdev, region, vma);

@@ -4,11 +4,13 @@
  * said there: the script that binds a device, the programs that use it, and the
  * driver, with which they do the same.
  */
+#include <errno.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "../kselftest_harness.h"
@@ -197,7 +199,6 @@ TEST_F(bound, region)
 	ASSERT_NE(NULL, type);
 	EXPECT_EQ(VFIO_REGION_TYPE_PCI_VENDOR_TYPE | 0x1234, type->type);
 	EXPECT_EQ(1, type->subtype);
-	free(info);
 
 	ASSERT_EQ(0, vfio_cfg_memory(&d, true));
 	EXPECT_EQ(4, vfio_region_read(&d, index, 0, &id, 4));
@@ -205,6 +206,10 @@ TEST_F(bound, region)
 	EXPECT_EQ(-EINVAL, vfio_region_read(&d, index, 0, &id, 2));
 	EXPECT_EQ(-EINVAL, vfio_region_read(&d, index, 4, &id, 4));
 	EXPECT_EQ(-EINVAL, vfio_region_write(&d, index, 0, &id, 4));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, VFIO_PAGE, PROT_READ, MAP_SHARED,
+				   d.device, info->offset));
+	EXPECT_EQ(EINVAL, errno);
+	free(info);
 
 	ASSERT_EQ(0, vfio_cfg_memory(&d, false));
 	EXPECT_EQ(-EIO, vfio_region_read(&d, index, 0, &id, 4));

@@ -41,8 +41,17 @@ static ssize_t edu_id_rw(struct vfio_pci_core_device *core, char __user *buf,
 	return done;
 }
 
+/* For tests: a region is mapped only if its flags offer that, and these do not. */
+static int edu_id_mmap(struct vfio_pci_core_device *core,
+		       struct vfio_pci_region *region,
+		       struct vm_area_struct *vma)
+{
+	return 0;
+}
+
 static const struct vfio_pci_regops edu_id_ops = {
 	.rw = edu_id_rw,
+	.mmap = edu_id_mmap,
 };
 
 static int edu_open_device(struct vfio_device *vdev)
