@@ -181,7 +181,8 @@ static int vfio_pci_clean_wake_locked(struct vfio_pci_core_device *vdev)
  * @vdev: the device, as the last close left it
  * @clean: set to whether the reset at the last close is as good as one now
  *
- * Keeps the function awake, unless it always is.
+ * Keeps the function awake, unless it always is. It is clean once only; the seal
+ * stays.
  *
  * Return: 0, or why it cannot be woken.
  * Context: may sleep; the device is being opened.
@@ -210,7 +211,6 @@ int vfio_pci_clean_wake(struct vfio_pci_core_device *vdev, bool *clean)
 	touches = READ_ONCE(vdev->touches);
 	trace_vfio_pci_clean(vdev->pdev, touches);
 	vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_USER);
-	vfio_pci_clean_unseal(vdev);
 	*clean = !touches;
 	return 0;
 }

@@ -119,6 +119,31 @@ static void vfio_pci_quiet_intx(struct vfio_pci_core_device *vdev)
 	up_write(&vdev->memory_lock);
 }
 
+/**
+ * vfio_pci_is_silent - does nothing answer where the function was?
+ * @pdev: the function
+ *
+ * Everything reads as ones then. A function that says "not yet" answers: its reset
+ * waits for it. The ID of a VF is ones; no COMMAND ever is.
+ *
+ * Context: any; the function is not in D3cold.
+ * Return: true if so.
+ */
+bool vfio_pci_is_silent(struct pci_dev *pdev)
+{
+	u32 val;
+
+	pci_read_config_dword(pdev, pdev->is_virtfn ? PCI_COMMAND : PCI_VENDOR_ID,
+			      &val);
+	return PCI_POSSIBLE_ERROR(val);
+}
+
+static int vfio_pci_refuse_silent(struct pci_dev *pdev)
+{
+	pci_notice_ratelimited(pdev, "does not answer: not opened\n");
+	return -EIO;
+}
+
 /* The part of a first open that may take long. */
 static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 {
@@ -131,6 +156,13 @@ static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 	if (ret)
 		return ret;
 
+	/* To wait for it takes a minute, and whatever is written is lost. */
+	if (vfio_pci_is_silent(pdev)) {
+		ret = vfio_pci_refuse_silent(pdev);
+		goto put_power;
+	}
+	vfio_pci_clean_unseal(vdev);
+
 	/* No DMA before the user turns it on. */
 	pci_clear_master(pdev);
 	ret = pci_enable_device(pdev);
@@ -141,13 +173,18 @@ static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 	if (!clean) {
 		vfio_pci_vfs_hold(vdev);
 		vfio_pci_gate_reset_begin(vdev);
-		ret = pci_try_reset_function(pdev);
+		ret = vfio_pci_try_reset(pdev);
 		vfio_pci_gate_reset_end(vdev, ret);
 		vfio_pci_vfs_let_go(vdev);
 		trace_vfio_pci_reset(pdev, VFIO_PCI_GATE_ENABLE, ret);
 		if (ret == -EAGAIN)
 			goto disable;
 		vdev->reset_works = !ret;
+		/* It has not come back from the reset. */
+		if (ret && !pci_device_is_present(pdev)) {
+			ret = vfio_pci_refuse_silent(pdev);
+			goto disable;
+		}
 		/* The PCI core restores COMMAND, with STATUS, only if it differs. */
 		pci_status_get_and_clear_errors(pdev);
 	}
@@ -170,7 +207,8 @@ put_power:
  * more to do does it now and calls vfio_pci_core_finish_enable().
  *
  * Return: 0; -EAGAIN where the device's lock is contended, as a removal in
- * progress does; or what waking, enabling or allocating returns.
+ * progress does; -EIO where the function does not answer; or what waking, enabling
+ * or allocating returns.
  * Context: may sleep; dev_set->lock is held, dropped and taken again. No lock
  * that is taken inside it is held.
  */
@@ -250,6 +288,7 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_finish_enable);
 static void vfio_pci_restore_function(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *pdev = vdev->pdev;
+	struct pci_dev *bridge;
 	bool initial = true;
 
 	vdev->needs_reset = true;
@@ -264,11 +303,11 @@ static void vfio_pci_restore_function(struct vfio_pci_core_device *vdev)
 	/* Quiet: no DMA, no decoding, no interrupt while it is reset. */
 	pci_write_config_word(pdev, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE);
 
-	if (vdev->reset_works && pci_dev_trylock(pdev)) {
+	if (vdev->reset_works && vfio_pci_reset_trylock(pdev, &bridge)) {
 		vfio_pci_vfs_hold(vdev);
 		vdev->needs_reset = vfio_pci_clean_reset(vdev, initial);
 		vfio_pci_vfs_let_go(vdev);
-		pci_dev_unlock(pdev);
+		vfio_pci_reset_unlock(pdev, bridge);
 	} else {
 		pci_restore_state(pdev);
 	}

@@ -225,6 +225,10 @@ static int vfio_pci_runtime_suspend(struct device *dev)
 {
 	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
 
+	/* The PCI core would save ones, and write them when the function is back. */
+	if (vfio_pci_is_silent(vdev->pdev))
+		return -EBUSY;
+
 	/*
 	 * The user may have left the function in D3hot; the PCI core saves
 	 * its state itself before it suspends it, and wants it awake for that.

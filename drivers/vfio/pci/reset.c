@@ -25,6 +25,65 @@
 #include "vfio_pci_priv.h"
 
 /**
+ * vfio_pci_reset_trylock - lock a function to reset it
+ * @pdev: the function
+ * @bridge: set to what vfio_pci_reset_unlock() needs
+ *
+ * Where the function is alone on its bus the PCI core may reset the bus for it, and
+ * wants the bridge above locked (its configuration space, too) while its secondary
+ * side is in reset. Others on the bus rule that way out, and their users' resets must
+ * not meet at the bridge. Who comes to the bus or leaves it just now changes only
+ * whether the bridge is locked.
+ *
+ * Return: false, with nothing locked, where one of the locks is contended.
+ * Context: may sleep. Locks are tried: a removal holds them and waits for a close.
+ */
+bool vfio_pci_reset_trylock(struct pci_dev *pdev, struct pci_dev **bridge)
+{
+	*bridge = list_is_singular(&pdev->bus->devices) ? pdev->bus->self : NULL;
+	if (*bridge && !pci_dev_trylock(*bridge))
+		return false;
+	if (pci_dev_trylock(pdev))
+		return true;
+	if (*bridge)
+		pci_dev_unlock(*bridge);
+	return false;
+}
+
+/**
+ * vfio_pci_reset_unlock - undo vfio_pci_reset_trylock()
+ * @pdev: the function
+ * @bridge: the bridge
+ */
+void vfio_pci_reset_unlock(struct pci_dev *pdev, struct pci_dev *bridge)
+{
+	pci_dev_unlock(pdev);
+	if (bridge)
+		pci_dev_unlock(bridge);
+}
+
+/**
+ * vfio_pci_try_reset - reset one function, and keep its configuration
+ * @pdev: the function
+ *
+ * Return: 0, -EAGAIN where a lock is contended, or what the reset method returns.
+ * Context: may sleep, 100 ms and more.
+ */
+int vfio_pci_try_reset(struct pci_dev *pdev)
+{
+	struct pci_dev *bridge;
+	int ret;
+
+	if (!pdev->reset_methods[0])
+		return -ENOTTY;
+	if (!vfio_pci_reset_trylock(pdev, &bridge))
+		return -EAGAIN;
+	ret = pci_reset_function_locked(pdev);
+	vfio_pci_reset_unlock(pdev, bridge);
+	return ret;
+}
+
+/**
  * vfio_pci_reset_function - reset one function
  * @vdev: the device
  * @cause: who wants it
@@ -46,7 +105,7 @@ int vfio_pci_reset_function(struct vfio_pci_core_device *vdev,
 	/* A reset from D3hot may leave the function there. */
 	vfio_pci_set_power_state(vdev, PCI_D0);
 	vfio_pci_gate_reset_begin(vdev);
-	ret = pci_try_reset_function(vdev->pdev);
+	ret = vfio_pci_try_reset(vdev->pdev);
 	vfio_pci_gate_reset_end(vdev, ret);
 	trace_vfio_pci_reset(vdev->pdev, cause, ret);
 	vfio_pci_gate_open(vdev);

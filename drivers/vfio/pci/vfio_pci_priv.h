@@ -296,7 +296,9 @@ ssize_t vfio_pci_vga_io_rw(struct vfio_pci_core_device *vdev,
 			   char __user *buf, loff_t off, size_t count,
 			   bool iswrite);
 
-/* enable.c: module parameters */
+/* enable.c */
+bool vfio_pci_is_silent(struct pci_dev *pdev);
+/* Module parameters. */
 bool vfio_pci_vga_disabled(void);
 bool vfio_pci_idle_d3_disabled(void);
 
@@ -330,6 +332,9 @@ long vfio_pci_get_irq_info(struct vfio_pci_core_device *vdev,
 			   void __user *arg);
 
 /* reset.c; the function reset returns -EAGAIN where it lost a race for locks */
+bool vfio_pci_reset_trylock(struct pci_dev *pdev, struct pci_dev **bridge);
+void vfio_pci_reset_unlock(struct pci_dev *pdev, struct pci_dev *bridge);
+int vfio_pci_try_reset(struct pci_dev *pdev);
 int vfio_pci_reset_function(struct vfio_pci_core_device *vdev,
 			    enum vfio_pci_gate_cause cause);
 long vfio_pci_get_hot_reset_info(struct vfio_pci_core_device *vdev,

@@ -14,6 +14,7 @@
 
 #include "../kselftest_harness.h"
 #include "vfio_gate.h"
+#include "vfio_pci_overlay.h"
 #include "vfio_sriov.h"
 #include "vfio_variants.h"
 
@@ -486,6 +487,83 @@ TEST_F(clean, reset_method)
 	EXPECT_TOUCHED("methods");
 	ASSERT_EQ(0, vfio_pci_attr_write(self->d.bdf, "reset_method", was));
 	EXPECT_TOUCHED("methods");
+}
+
+/* The kernel says so, once, of a bridge that is not locked meanwhile. */
+TEST_F(clean, bridge_is_locked)
+{
+	char was[64];
+	int klog;
+
+	ASSERT_EQ(0, vfio_pci_attr_read(self->d.bdf, "reset_method", was,
+					sizeof(was)));
+	if (vfio_pci_attr_write(self->d.bdf, "reset_method", "bus"))
+		SKIP(return, "no reset by the bus");
+	klog = vfio_klog_open();
+	ASSERT_LE(0, klog);
+	EXPECT_EQ(0, vfio_sysfs_write("/sys/kernel/debug/clear_warn_once", "1"));
+	EXPECT_EQ(0, vfio_dev_open(&self->d, self->d.bdf, variant->mode));
+	EXPECT_EQ(0, vfio_klog_count(klog, "unlocked secondary bus reset"));
+	EXPECT_EQ(0, vfio_ioctl(self->d.device, VFIO_DEVICE_RESET, NULL));
+	EXPECT_EQ(0, vfio_klog_count(klog, "unlocked secondary bus reset"));
+	vfio_dev_close(&self->d);
+	EXPECT_EQ(0, vfio_klog_count(klog, "unlocked secondary bus reset"));
+	close(klog);
+	ASSERT_EQ(0, vfio_pci_attr_write(self->d.bdf, "reset_method", was));
+}
+
+/* What it forgets meanwhile is not our business; what we made of it is. */
+TEST_F(clean, silent)
+{
+	struct kept before = {}, after = {};
+	uint64_t began;
+	char set[64];
+
+	STAYS_AWAKE();
+	keep(self->d.bdf, &before);
+	snprintf(set, sizeof(set), "set=%s+0=silent", self->d.bdf);
+	if (vfio_overlay_load(set, NULL))
+		SKIP(return, "no test_pci_overlay.ko here");
+	began = vfio_now_ms();
+	EXPECT_EQ(-EIO, vfio_dev_open(&self->d, self->d.bdf, variant->mode));
+	EXPECT_GT(1000, vfio_now_ms() - began);
+	/* It does not fall asleep: what would be saved is ones. */
+	EXPECT_EQ(0, vfio_pci_attr_write(self->d.bdf,
+					 "power/autosuspend_delay_ms", "0"));
+	usleep(200000);
+	began = vfio_now_ms();
+	EXPECT_EQ(-EIO, vfio_dev_open(&self->d, self->d.bdf, variant->mode));
+	EXPECT_GT(1000, vfio_now_ms() - began);
+	usleep(200000);
+	ASSERT_EQ(0, vfio_overlay_unload(NULL));
+	keep(self->d.bdf, &after);
+	EXPECT_EQ(0, memcmp(&before, &after, sizeof(before)));
+	ASSERT_EQ(0, vfio_dev_open(&self->d, self->d.bdf, variant->mode));
+	EXPECT_EQ(self->command, command(self));
+	EXPECT_EQ(0, vfio_cfg_memory(&self->d, true));
+	vfio_dev_close(&self->d);
+	STAYS_AWAKE();
+	EXPECT_CLEAN();
+}
+
+/* One that is not ready is waited for, and the PCI core gives up after a minute. */
+TEST_F_TIMEOUT(clean, not_ready, 120)
+{
+	char set[128];
+
+	if (strcmp(variant->id, VFIO_NVME) || variant->mode)
+		SKIP(return, "once is enough");
+	/* By the one or by the other the PCI core sees it. */
+	snprintf(set, sizeof(set), "set=%s+0=ffff0001,%s+4=ffffffff",
+		 self->d.bdf, self->d.bdf);
+	if (vfio_overlay_load(set, NULL))
+		SKIP(return, "no test_pci_overlay.ko here");
+	EXPECT_EQ(-EIO, vfio_dev_open(&self->d, self->d.bdf, variant->mode));
+	ASSERT_EQ(0, vfio_overlay_unload(NULL));
+	ASSERT_EQ(0, vfio_dev_open(&self->d, self->d.bdf, variant->mode));
+	EXPECT_EQ(self->command, command(self));
+	vfio_dev_close(&self->d);
+	EXPECT_CLEAN();
 }
 
 TEST_F(clean, woken)

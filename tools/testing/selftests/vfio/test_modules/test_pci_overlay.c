@@ -8,7 +8,8 @@
  *
  * "ram" is the physical address of some memory that /dev/test_pci_overlay reads
  * and writes. "space" is all that memory from the same offset on, in place of
- * configuration space from there to its end. "vpd40" is a capability for vital
+ * configuration space from there to its end. "silent" from an offset on is a device
+ * that does not answer: it reads as ones, and what is written is lost. "vpd40" is a capability for vital
  * product data, which are that memory's, before the capability at 0x40. A device
  * that exists already has to be removed and found again to be taken for what it
  * looks like.
@@ -37,6 +38,7 @@ static struct overlay_dword {
 	u32		value;
 	bool		memory;
 	bool		space;		/* and all that follow: in ram */
+	bool		silent;		/* and all that follow */
 	bool		vpd;		/* its data are the next dword */
 } dwords[MAX_DWORDS];
 static int nr_dwords;
@@ -63,7 +65,8 @@ static struct overlay_dword *overlay_find(struct pci_bus *bus,
 	for (i = 0; i < nr_dwords; i++)
 		if (dwords[i].bus == bus && dwords[i].devfn == devfn &&
 		    (dwords[i].where == (where & ~3) ||
-		     (dwords[i].space && dwords[i].where <= where)))
+		     ((dwords[i].space || dwords[i].silent) &&
+		      dwords[i].where <= where)))
 			return &dwords[i];
 	return NULL;
 }
@@ -84,7 +87,9 @@ static int overlay_read(struct pci_bus *bus, unsigned int devfn, int where,
 	int ret = overlay_real_ops(bus)->read(bus, devfn, where, size, val);
 	struct overlay_dword *dword = overlay_find(bus, devfn, where);
 
-	if (!ret && dword)
+	if (!ret && dword && dword->silent)
+		PCI_SET_ERROR_RESPONSE(val);
+	else if (!ret && dword)
 		*val = (*overlay_value(dword, where) &
 			overlay_mask(where, size)) >> (where & 3) * 8;
 	return ret;
@@ -111,6 +116,8 @@ static int overlay_write(struct pci_bus *bus, unsigned int devfn, int where,
 	u32 mask = overlay_mask(where, size);
 	u32 *value;
 
+	if (dword && dword->silent)
+		return PCIBIOS_SUCCESSFUL;
 	if (!dword || !(dword->memory || dword->space))
 		return overlay_real_ops(bus)->write(bus, devfn, where, size,
 						    val);
@@ -142,6 +149,8 @@ static int overlay_parse(const char *text)
 		dword->memory = true;
 	else if (!strcmp(value, "space"))
 		dword->space = true;
+	else if (!strcmp(value, "silent"))
+		dword->silent = true;
 	else if (sscanf(value, "vpd%x", &dword->value) == 1)
 		dword->vpd = true;
 	else if (kstrtou32(value, 16, &dword->value))
