@@ -194,6 +194,7 @@ struct vfio_pci_gate_closer {
  * @in_use: between the beginning of the first open and the end of the last
  *	close; under dev_set->lock
  * @touches: bits that say what may have changed it since
+ * @touches_found: @touches at the last first open
  * @sealed: bits of COMMAND that are off until the next open
  * @ioeventfd_worker: see ioeventfd.c; made under @ioeventfds_lock
  * @absent: VFIO_PCI_ABSENT_*, what mappings show while the memory is not there;
@@ -288,6 +289,7 @@ struct vfio_pci_core_device {
 	struct vfio_pci_clean		*clean;
 	bool				in_use;
 	unsigned long			touches;
+	unsigned long			touches_found;
 	u16				sealed;
 	struct vfio_pci_ioeventfd_worker *ioeventfd_worker;
 	u8				absent;
@@ -302,10 +304,12 @@ struct vfio_pci_core_device {
  * @VFIO_PCI_RESET_ALWAYS: all
  * @VFIO_PCI_RESET_TOUCHED: those of a function that something may have touched
  *	since the reset at its last close
+ * @VFIO_PCI_RESET_NEVER: none
  */
 enum vfio_pci_reset_on_open {
 	VFIO_PCI_RESET_ALWAYS,
 	VFIO_PCI_RESET_TOUCHED,
+	VFIO_PCI_RESET_NEVER,
 };
 
 /**

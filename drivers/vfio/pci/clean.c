@@ -6,7 +6,10 @@
  * second reset costs 100 ms and more and, where nothing has touched the function
  * since the first, changes nothing. This file decides whether anything has. A
  * driver takes part by setting vdev->reset_on_open, and vfio-pci does;
- * VFIO_PCI_RESET_ALWAYS switches all of this off.
+ * VFIO_PCI_RESET_ALWAYS switches all of this off, and VFIO_PCI_RESET_NEVER is for who
+ * resets the function himself, as some hypervisors do.
+ *
+ * Taken are functions that are alone in their package and no graphics card.
  *
  * Why no state leaks from one user to the next. What the first user left in the
  * function is wiped by the reset at their last close: files, mappings, dma-bufs
@@ -155,9 +158,13 @@ static void vfio_pci_clean_compare(struct vfio_pci_core_device *vdev)
 static int vfio_pci_clean_wake_locked(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *pdev = vdev->pdev;
+	struct pci_dev *bridge = pci_upstream_bridge(pdev);
 	bool slept;
 	int ret;
 
+	/* Behind a port that sleeps everything reads as ones. */
+	if (bridge)
+		pm_runtime_get_sync(&bridge->dev);
 	/* If it falls asleep just now it does so first. */
 	pm_runtime_get_noresume(&pdev->dev);
 	pm_runtime_barrier(&pdev->dev);
@@ -173,13 +180,16 @@ static int vfio_pci_clean_wake_locked(struct vfio_pci_core_device *vdev)
 	if (!ret && slept)
 		vfio_pci_clean_compare(vdev);
 	pm_runtime_put_noidle(&pdev->dev);
+	if (bridge)
+		pm_runtime_put(&bridge->dev);
 	return ret;
 }
 
 /**
  * vfio_pci_clean_wake - first open: wake the function and look at it
  * @vdev: the device, as the last close left it
- * @clean: set to whether the reset at the last close is as good as one now
+ * @clean: set to whether the reset at the last close is as good as one now, or has
+ *	to do
  *
  * Keeps the function awake, unless it always is. It is clean once only; the seal
  * stays.
@@ -209,15 +219,19 @@ int vfio_pci_clean_wake(struct vfio_pci_core_device *vdev, bool *clean)
 		return ret;
 
 	touches = READ_ONCE(vdev->touches);
+	WRITE_ONCE(vdev->touches_found, touches);
 	trace_vfio_pci_clean(vdev->pdev, touches);
 	vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_USER);
-	*clean = !touches;
+	*clean = !touches ||
+		 READ_ONCE(vdev->reset_on_open) == VFIO_PCI_RESET_NEVER;
 	return 0;
 }
 
 /*
  * Can the function be sealed, and is that wanted? VFs of a PF in use are no
- * reason to switch off the memory of that.
+ * reason to switch off the memory of that. A function of several has state in
+ * common with the others, whose users need not be the same (power, firmware,
+ * memory of the card); a graphics card's decoding is the VGA arbiter's, too.
  */
 static bool vfio_pci_clean_wanted(struct vfio_pci_core_device *vdev)
 {
@@ -226,6 +240,10 @@ static bool vfio_pci_clean_wanted(struct vfio_pci_core_device *vdev)
 	if (vdev->pdev->is_virtfn || vdev->pdev->no_command_memory ||
 	    pci_num_vf(vdev->pdev)) {
 		vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_EXPOSED);
+		return false;
+	}
+	if (vdev->pdev->multifunction || vfio_pci_is_vga(vdev->pdev)) {
+		vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_SHARED);
 		return false;
 	}
 	return true;

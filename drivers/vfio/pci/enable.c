@@ -187,6 +187,8 @@ static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 		}
 		/* The PCI core restores COMMAND, with STATUS, only if it differs. */
 		pci_status_get_and_clear_errors(pdev);
+	} else {
+		vdev->reset_works = pdev->reset_methods[0];
 	}
 	return 0;
 

@@ -18,16 +18,9 @@
 #define VFIO_PCI_GATE_DEFINE(name, shown)				\
 	TRACE_DEFINE_ENUM(VFIO_PCI_GATE_##name);
 VFIO_PCI_GATE_CAUSES(VFIO_PCI_GATE_DEFINE, VFIO_PCI_GATE_DEFINE)
-TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_USER);
-TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_POLICY);
-TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_EXPOSED);
-TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_CONFIG);
-TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_METHODS);
-TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_RESET);
-TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_ERROR);
-TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_WOKEN);
-TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_SLEEP);
-TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_SRIOV);
+#define VFIO_PCI_TOUCH_DEFINE(name, shown)				\
+	TRACE_DEFINE_ENUM(VFIO_PCI_TOUCH_##name);
+VFIO_PCI_TOUCHES(VFIO_PCI_TOUCH_DEFINE, VFIO_PCI_TOUCH_DEFINE)
 
 #define VFIO_PCI_GATE_SYMBOL(name, shown)				\
 	{ VFIO_PCI_GATE_##name, #shown },
@@ -143,18 +136,14 @@ TRACE_EVENT(vfio_pci_reset,
 		  vfio_pci_show_cause(__entry->cause), __entry->ret)
 );
 
+#define VFIO_PCI_TOUCH_FLAG(name, shown)				\
+	{ BIT(VFIO_PCI_TOUCH_##name), #shown },
+#define VFIO_PCI_TOUCH_LAST_FLAG(name, shown)				\
+	{ BIT(VFIO_PCI_TOUCH_##name), #shown }
 #define vfio_pci_show_touches(touches)					\
 	__print_flags(touches, "|",					\
-		      { BIT(VFIO_PCI_TOUCH_USER), "user" },		\
-		      { BIT(VFIO_PCI_TOUCH_POLICY), "policy" },		\
-		      { BIT(VFIO_PCI_TOUCH_EXPOSED), "exposed" },	\
-		      { BIT(VFIO_PCI_TOUCH_CONFIG), "config" },		\
-		      { BIT(VFIO_PCI_TOUCH_METHODS), "methods" },	\
-		      { BIT(VFIO_PCI_TOUCH_RESET), "reset" },		\
-		      { BIT(VFIO_PCI_TOUCH_ERROR), "error" },		\
-		      { BIT(VFIO_PCI_TOUCH_WOKEN), "woken" },		\
-		      { BIT(VFIO_PCI_TOUCH_SLEEP), "sleep" },		\
-		      { BIT(VFIO_PCI_TOUCH_SRIOV), "sriov" })
+		      VFIO_PCI_TOUCHES(VFIO_PCI_TOUCH_FLAG,		\
+				       VFIO_PCI_TOUCH_LAST_FLAG))
 
 /* First open: what makes a reset necessary, nothing if it is not. */
 TRACE_EVENT(vfio_pci_clean,

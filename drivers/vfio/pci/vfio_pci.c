@@ -45,6 +45,7 @@ MODULE_PARM_DESC(write_combine, "Map prefetchable BARs write-combined; the devic
 static const char * const vfio_pci_reset_on_open_names[] = {
 	[VFIO_PCI_RESET_ALWAYS] = "always",
 	[VFIO_PCI_RESET_TOUCHED] = "touched",
+	[VFIO_PCI_RESET_NEVER] = "never",
 };
 
 static u8 reset_on_open = VFIO_PCI_RESET_TOUCHED;
@@ -56,6 +57,9 @@ static int vfio_pci_reset_on_open_set(const char *val,
 
 	if (policy < 0)
 		return policy;
+	/* Who says so of a device knows who opens it. */
+	if (policy == VFIO_PCI_RESET_NEVER)
+		return -EINVAL;
 	WRITE_ONCE(reset_on_open, policy);
 	return 0;
 }
@@ -232,8 +236,31 @@ static ssize_t reset_on_open_store(struct device *dev,
 }
 static DEVICE_ATTR_RW(reset_on_open);
 
+#define VFIO_PCI_TOUCH_NAME(name, shown)	[VFIO_PCI_TOUCH_##name] = #shown,
+static const char * const vfio_pci_touch_names[] = {
+	VFIO_PCI_TOUCHES(VFIO_PCI_TOUCH_NAME, VFIO_PCI_TOUCH_NAME)
+};
+
+static ssize_t reset_reasons_show(struct device *dev,
+				  struct device_attribute *attr, char *buf)
+{
+	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
+	unsigned long found = READ_ONCE(vdev->touches_found);
+	const char *before = "";
+	int i, len = 0;
+
+	for_each_set_bit(i, &found, ARRAY_SIZE(vfio_pci_touch_names)) {
+		len += sysfs_emit_at(buf, len, "%s%s", before,
+				     vfio_pci_touch_names[i]);
+		before = " ";
+	}
+	return len + sysfs_emit_at(buf, len, "\n");
+}
+static DEVICE_ATTR_RO(reset_reasons);
+
 static struct attribute *vfio_pci_attrs[] = {
 	&dev_attr_reset_on_open.attr,
+	&dev_attr_reset_reasons.attr,
 	NULL
 };
 ATTRIBUTE_GROUPS(vfio_pci);

@@ -302,18 +302,34 @@ bool vfio_pci_is_silent(struct pci_dev *pdev);
 bool vfio_pci_vga_disabled(void);
 bool vfio_pci_idle_d3_disabled(void);
 
-/* clean.c: is the reset at the last close good for the next open? */
+/* clean.c: is the reset at the last close good for the next open? What it is not for: */
+#define VFIO_PCI_TOUCHES(DO, LAST)					\
+	/* a user, or nobody knows */					\
+	DO(USER, user)							\
+	/* the administrator wants the reset */				\
+	DO(POLICY, policy)						\
+	/* its memory could not be shut */				\
+	DO(EXPOSED, exposed)						\
+	/* another function may change what is inside */		\
+	DO(SHARED, shared)						\
+	/* configuration space differs */				\
+	DO(CONFIG, config)						\
+	/* so does the way to reset it */				\
+	DO(METHODS, methods)						\
+	/* somebody reset it, or wants to */				\
+	DO(RESET, reset)						\
+	/* the platform found an error */				\
+	DO(ERROR, error)						\
+	/* woken from suspension at run time */				\
+	DO(WOKEN, woken)						\
+	/* the system slept */						\
+	DO(SLEEP, sleep)						\
+	/* VFs came or went */						\
+	LAST(SRIOV, sriov)
+
+#define VFIO_PCI_TOUCH_ENUM(name, shown)	VFIO_PCI_TOUCH_##name,
 enum vfio_pci_touch {
-	VFIO_PCI_TOUCH_USER,		/* a user, or nobody knows */
-	VFIO_PCI_TOUCH_POLICY,		/* the administrator wants the reset */
-	VFIO_PCI_TOUCH_EXPOSED,		/* its memory could not be shut */
-	VFIO_PCI_TOUCH_CONFIG,		/* configuration space differs */
-	VFIO_PCI_TOUCH_METHODS,		/* so does the way to reset it */
-	VFIO_PCI_TOUCH_RESET,		/* somebody reset it, or wants to */
-	VFIO_PCI_TOUCH_ERROR,		/* the platform found an error */
-	VFIO_PCI_TOUCH_WOKEN,		/* woken from suspension at run time */
-	VFIO_PCI_TOUCH_SLEEP,		/* the system slept */
-	VFIO_PCI_TOUCH_SRIOV,		/* VFs came or went */
+	VFIO_PCI_TOUCHES(VFIO_PCI_TOUCH_ENUM, VFIO_PCI_TOUCH_ENUM)
 };
 
 void vfio_pci_clean_init(struct vfio_pci_core_device *vdev);

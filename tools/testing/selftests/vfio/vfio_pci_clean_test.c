@@ -19,6 +19,7 @@
 #include "vfio_variants.h"
 
 #define VFIO_VIRTIO_NET	"1af4:1041"
+#define VFIO_VGA	"1234:1111"
 
 #define SLEEP_MODULE	"test_vfio_pci_sleep"
 #define SLEEP_PARAM	"/sys/module/" SLEEP_MODULE "/parameters/%s"
@@ -293,7 +294,7 @@ TEST_F(clean, policy)
 	char buf[32];
 
 	EXPECT_EQ(-EINVAL, vfio_pci_attr_write(self->d.bdf, "reset_on_open",
-					       "never"));
+					       "sometimes"));
 	ASSERT_EQ(0, vfio_pci_attr_write(self->d.bdf, "reset_on_open",
 					 "always\n"));
 	ASSERT_EQ(0, vfio_pci_attr_read(self->d.bdf, "reset_on_open", buf,
@@ -306,6 +307,60 @@ TEST_F(clean, policy)
 	ASSERT_EQ(0, vfio_pci_attr_write(self->d.bdf, "reset_on_open",
 					 "touched\n"));
 	EXPECT_TOUCHED("user");
+}
+
+/* Who resets the device himself gets it as it is, and can. */
+TEST_F(clean, never)
+{
+	struct vfio_device_info info;
+	char *text, buf[32];
+
+	ASSERT_EQ(0, vfio_pci_unbind(self->d.bdf));
+	ASSERT_EQ(0, vfio_pci_bind(self->d.bdf));
+	ASSERT_EQ(0, vfio_pci_attr_write(self->d.bdf, "reset_on_open", "never"));
+	vfio_trace_clear(&self->t);
+	ASSERT_EQ(0, vfio_dev_open(&self->d, self->d.bdf, variant->mode));
+	text = vfio_trace_read(&self->t);
+	EXPECT_EQ(NULL, strstr(text, "vfio_pci_reset:"));
+	free(text);
+	ASSERT_EQ(0, vfio_pci_attr_read(self->d.bdf, "reset_reasons", buf,
+					sizeof(buf)));
+	EXPECT_STREQ("user", buf);
+	ASSERT_EQ(0, vfio_dev_info(&self->d, &info));
+	EXPECT_NE(0, info.flags & VFIO_DEVICE_FLAGS_RESET);
+	EXPECT_EQ(0, vfio_ioctl(self->d.device, VFIO_DEVICE_RESET, NULL));
+	vfio_dev_close(&self->d);
+	ASSERT_EQ(0, vfio_pci_attr_write(self->d.bdf, "reset_on_open",
+					 "touched"));
+	EXPECT_CLEAN();
+	ASSERT_EQ(0, vfio_pci_attr_read(self->d.bdf, "reset_reasons", buf,
+					sizeof(buf)));
+	EXPECT_STREQ("", buf);
+}
+
+/* What others can change is reset each time, and that is said. */
+TEST_F(clean, shared)
+{
+	static const char *const ids[] = { VFIO_E1000E "#1", VFIO_VGA };
+	char bdf[VFIO_BDF_LEN], buf[32];
+	unsigned int i;
+
+	if (strcmp(variant->id, VFIO_NVME))
+		SKIP(return, "once is enough");
+	for (i = 0; i < ARRAY_SIZE(ids); i++) {
+		if (vfio_pci_resolve(ids[i], bdf) || vfio_pci_bind_group(bdf))
+			SKIP(return, "no such device");
+		memcpy(self->d.bdf, bdf, VFIO_BDF_LEN);
+		/* As the last user left it, or anew. */
+		EXPECT_EQ(1, open_traced(self, variant, buf, sizeof(buf)));
+		vfio_dev_close(&self->d);
+		EXPECT_EQ(1, open_traced(self, variant, buf, sizeof(buf)));
+		EXPECT_STREQ("user|shared", buf);
+		vfio_dev_close(&self->d);
+		ASSERT_EQ(0, vfio_pci_attr_read(bdf, "reset_reasons", buf,
+						sizeof(buf)));
+		EXPECT_STREQ("user shared", buf);
+	}
 }
 
 /* What devices begin with. */
@@ -611,17 +666,21 @@ TEST_F(clean, hot_reset)
 {
 	char peers[8][VFIO_BDF_LEN];
 	struct vfio_dev other;
+	char why[128];
 	int i, n;
 
-	n = vfio_pci_group_peers(self->d.bdf, peers, 8);
-	if (n < 2)
+	if (strcmp(variant->id, VFIO_E1000E) ||
+	    vfio_pci_resolve(VFIO_E1000E "#1", self->d.bdf))
 		SKIP(return, "alone");
+	n = vfio_pci_group_peers(self->d.bdf, peers, 8);
+	ASSERT_LE(2, n);
 	for (i = 0; !strcmp(peers[i], self->d.bdf); i++)
 		;
 	ASSERT_EQ(0, vfio_dev_open(&other, peers[i], variant->mode));
 	ASSERT_EQ(0, vfio_dev_hot_reset(&other));
 	vfio_dev_close(&other);
-	EXPECT_TOUCHED("reset");
+	EXPECT_EQ(1, open_traced(self, variant, why, sizeof(why)));
+	EXPECT_NE(NULL, strstr(why, "reset")) TH_LOG("%s", why);
 }
 
 /* A device that was closed a moment ago is awake, for as long as one likes. */
