@@ -236,7 +236,8 @@ static ssize_t reset_on_open_store(struct device *dev,
 }
 static DEVICE_ATTR_RW(reset_on_open);
 
-#define VFIO_PCI_TOUCH_NAME(name, shown)	[VFIO_PCI_TOUCH_##name] = #shown,
+#define VFIO_PCI_TOUCH_NAME(name, shown)	#shown,
+
 static const char * const vfio_pci_touch_names[] = {
 	VFIO_PCI_TOUCHES(VFIO_PCI_TOUCH_NAME, VFIO_PCI_TOUCH_NAME)
 };

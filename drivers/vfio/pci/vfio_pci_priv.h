@@ -302,34 +302,25 @@ bool vfio_pci_is_silent(struct pci_dev *pdev);
 bool vfio_pci_vga_disabled(void);
 bool vfio_pci_idle_d3_disabled(void);
 
-/* clean.c: is the reset at the last close good for the next open? What it is not for: */
-#define VFIO_PCI_TOUCHES(DO, LAST)					\
-	/* a user, or nobody knows */					\
-	DO(USER, user)							\
-	/* the administrator wants the reset */				\
-	DO(POLICY, policy)						\
-	/* its memory could not be shut */				\
-	DO(EXPOSED, exposed)						\
-	/* another function may change what is inside */		\
-	DO(SHARED, shared)						\
-	/* configuration space differs */				\
-	DO(CONFIG, config)						\
-	/* so does the way to reset it */				\
-	DO(METHODS, methods)						\
-	/* somebody reset it, or wants to */				\
-	DO(RESET, reset)						\
-	/* the platform found an error */				\
-	DO(ERROR, error)						\
-	/* woken from suspension at run time */				\
-	DO(WOKEN, woken)						\
-	/* the system slept */						\
-	DO(SLEEP, sleep)						\
-	/* VFs came or went */						\
-	LAST(SRIOV, sriov)
+/* clean.c: is the reset at the last close good for the next open? What speaks against: */
+#define VFIO_PCI_TOUCHES(touch, last)					\
+	touch(USER, user)		/* a user, or nobody knows */	\
+	touch(POLICY, policy)		/* the administrator wants the reset */ \
+	touch(EXPOSED, exposed)		/* its memory could not be shut */ \
+	touch(SHARED, shared)		/* others can change what is inside */ \
+	touch(CONFIG, config)		/* configuration space differs */ \
+	touch(METHODS, methods)		/* so does the way to reset it */ \
+	touch(RESET, reset)		/* somebody reset it, or wants to */ \
+	touch(ERROR, error)		/* the platform found an error */ \
+	touch(WOKEN, woken)		/* from suspension at run time */ \
+	touch(SLEEP, sleep)		/* the system slept */		\
+	last(SRIOV, sriov)		/* VFs came or went */
 
-#define VFIO_PCI_TOUCH_ENUM(name, shown)	VFIO_PCI_TOUCH_##name,
+/* Their names are also those in tracepoints and sysfs. */
 enum vfio_pci_touch {
+#define VFIO_PCI_TOUCH_ENUM(name, shown)	VFIO_PCI_TOUCH_##name,
 	VFIO_PCI_TOUCHES(VFIO_PCI_TOUCH_ENUM, VFIO_PCI_TOUCH_ENUM)
+#undef VFIO_PCI_TOUCH_ENUM
 };
 
 void vfio_pci_clean_init(struct vfio_pci_core_device *vdev);

@@ -9,10 +9,10 @@
  * "ram" is the physical address of some memory that /dev/test_pci_overlay reads
  * and writes. "space" is all that memory from the same offset on, in place of
  * configuration space from there to its end. "silent" from an offset on is a device
- * that does not answer: it reads as ones, and what is written is lost. "vpd40" is a capability for vital
- * product data, which are that memory's, before the capability at 0x40. A device
- * that exists already has to be removed and found again to be taken for what it
- * looks like.
+ * that does not answer: it reads as ones, and what is written is lost. "vpd40" is a
+ * capability for vital product data, which are that memory's, before the capability at
+ * 0x40. A device that exists already has to be removed and found again to be taken for
+ * what it looks like.
  */
 #include <linux/fs.h>
 #include <linux/io.h>
