@@ -43,8 +43,10 @@
  * PCI core's error_state stays what it is for good. So errors are counted here,
  * and what ends one is that the platform resumes the device, or a reset of ours
  * that began after it and succeeded. Between telling us and resuming the platform
- * resets the link itself, and tells nobody. So a reset of ours first lets it have the
- * device for a moment (vfio_pci_gate_wait_recovery()).
+ * resets the link itself, and tells nobody. So it gets a moment for that, in which no
+ * reset of ours ends the error: vfio_pci_gate_reset_begin(). Who is about to reset
+ * waits for the end of the moment, where he may.
+ * gate.pml is a model of all this.
  *
  * Resets by others (sysfs, another driver's hot reset of the bus) pass through
  * the driver's reset_prepare() and reset_done(). In between there is a hold, and not
@@ -322,9 +324,10 @@ void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
 void vfio_pci_gate_error(struct vfio_pci_core_device *vdev)
 {
 	WRITE_ONCE(vdev->recovery_end, jiffies + VFIO_PCI_RECOVERY);
-	/* Pairs with the acquire in vfio_pci_gate_wait_recovery(). */
+	/* Pairs with the acquire in vfio_pci_gate_recovers(). */
 	smp_store_release(&vdev->recovers, true);
-	WRITE_ONCE(vdev->errors, vdev->errors + 1);
+	/* Pairs with the acquire in vfio_pci_gate_reset_begin(). */
+	smp_store_release(&vdev->errors, vdev->errors + 1);
 	while (!vfio_pci_gate_try_close(vdev, VFIO_PCI_GATE_AER)) {
 		/* Either we see it closed, or who opens it sees the error. */
 		smp_mb();
@@ -366,12 +369,25 @@ void vfio_pci_gate_resume(struct vfio_pci_core_device *vdev)
 }
 
 /**
+ * vfio_pci_gate_recovers - may the platform be about to reset the link?
+ * @vdev: the device
+ *
+ * Context: any.
+ * Return: true for a moment after an error, unless the platform resumed the device.
+ */
+bool vfio_pci_gate_recovers(struct vfio_pci_core_device *vdev)
+{
+	/* Who sees it set sees the time that belongs to it. */
+	return smp_load_acquire(&vdev->recovers) &&
+	       time_before(jiffies, READ_ONCE(vdev->recovery_end));
+}
+
+/**
  * vfio_pci_gate_wait_recovery - let the platform reset the link first
  * @vdev: the device
  *
- * A reset that ends an error before the platform has come to its own would open the
- * gate for that. Whether the platform goes on nobody can know, so this waits a moment,
- * once for each error.
+ * A reset before the platform has come to its own does not end the error. Whether the
+ * platform goes on nobody can know, so this waits a moment, once for each error.
  *
  * Context: may sleep, for a second; before the gate is closed for a reset of ours.
  */
@@ -379,8 +395,7 @@ void vfio_pci_gate_wait_recovery(struct vfio_pci_core_device *vdev)
 {
 	long left;
 
-	/* Who sees it set sees the time that belongs to it. */
-	if (!smp_load_acquire(&vdev->recovers))
+	if (!vfio_pci_gate_recovers(vdev))
 		return;
 	left = READ_ONCE(vdev->recovery_end) - jiffies;
 	if (left > 0)
@@ -397,7 +412,14 @@ void vfio_pci_gate_wait_recovery(struct vfio_pci_core_device *vdev)
  */
 void vfio_pci_gate_reset_begin(struct vfio_pci_core_device *vdev)
 {
-	vdev->errors_reset = READ_ONCE(vdev->errors);
+	/* Who sees an error counted sees that the platform recovers from it. */
+	vdev->errors_reset = smp_load_acquire(&vdev->errors);
+	/*
+	 * The reset of the link comes while we reset, or after it, and the gate would
+	 * be open then.
+	 */
+	if (vfio_pci_gate_recovers(vdev))
+		vdev->errors_reset = READ_ONCE(vdev->errors_over);
 	WRITE_ONCE(vdev->resetter, current);
 	vfio_pci_intx_freeze(vdev);
 }

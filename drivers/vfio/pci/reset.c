@@ -493,6 +493,17 @@ static bool vfio_pci_set_is_owned(struct vfio_device_set *dev_set,
 	return true;
 }
 
+/* One of them had an error, and the platform is to go first. */
+static bool vfio_pci_set_recovers(struct vfio_device_set *dev_set)
+{
+	struct vfio_pci_core_device *vdev;
+
+	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list)
+		if (vfio_pci_gate_recovers(vdev))
+			return true;
+	return false;
+}
+
 /* How many functions a reset of @vdev's slot or bus hits. */
 static int vfio_pci_nr_affected(struct vfio_pci_core_device *vdev, u32 *nr)
 {
@@ -507,11 +518,11 @@ static int vfio_pci_nr_affected(struct vfio_pci_core_device *vdev, u32 *nr)
 }
 
 /*
- * With the groups in @proof, or the iommufd that @vdev is bound to. If one of them is
- * @aside, nothing was done.
+ * With the groups in @proof, or the iommufd that @vdev is bound to. If it is to be tried
+ * @later, nothing was done.
  */
 static int vfio_pci_try_hot_reset(struct vfio_pci_core_device *vdev,
-				  struct vfio_pci_proof *proof, bool *aside)
+				  struct vfio_pci_proof *proof, bool *later)
 {
 	struct vfio_device_set *dev_set;
 	int ret;
@@ -520,15 +531,14 @@ static int vfio_pci_try_hot_reset(struct vfio_pci_core_device *vdev,
 	if (ret)
 		return ret;
 
-	vfio_pci_gate_wait_recovery(vdev);
 	dev_set = vdev->vdev.dev_set;
 	mutex_lock(&dev_set->lock);
-	*aside = dev_set->aside_count;
+	*later = dev_set->aside_count || vfio_pci_set_recovers(dev_set);
 	if (!proof->count)
 		proof->ictx = vfio_iommufd_device_ictx(&vdev->vdev);
 	if (!vfio_pci_set_is_owned(dev_set, proof))
 		ret = -EINVAL;
-	else if (!*aside)
+	else if (!*later)
 		ret = vfio_pci_reset_set(dev_set, vdev->pdev);
 	mutex_unlock(&dev_set->lock);
 	vfio_pci_end(vdev);
@@ -537,17 +547,17 @@ static int vfio_pci_try_hot_reset(struct vfio_pci_core_device *vdev,
 
 /*
  * Who is aside is the caller's own, and may be so for as long as he likes: that is
- * waited for in no call, and until he is killed.
+ * waited for in no call, and until he is killed. So is the platform.
  */
 static int vfio_pci_hot_reset_with(struct vfio_pci_core_device *vdev,
 				   struct vfio_pci_proof *proof)
 {
-	bool aside = false;
+	bool later = false;
 	int ret;
 
 	for (;;) {
-		ret = vfio_pci_try_hot_reset(vdev, proof, &aside);
-		if (ret || !aside)
+		ret = vfio_pci_try_hot_reset(vdev, proof, &later);
+		if (ret || !later)
 			return ret;
 		schedule_timeout_killable(1);
 		if (fatal_signal_pending(current))

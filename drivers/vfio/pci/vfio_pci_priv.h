@@ -68,6 +68,7 @@ void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
 			   enum vfio_pci_gate_cause cause);
 void vfio_pci_gate_error(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_resume(struct vfio_pci_core_device *vdev);
+bool vfio_pci_gate_recovers(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_wait_recovery(struct vfio_pci_core_device *vdev);
 bool vfio_pci_gate_has_error(struct vfio_pci_core_device *vdev);
 /* Around a reset of ours; and around one of somebody else's, who calls us. */

@@ -648,39 +648,91 @@ FIXTURE_TEARDOWN(recovery)
 	close(self->efd);
 }
 
-TEST_F_TIMEOUT(recovery, user_is_quicker, 120)
+static int inject(const char *port)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "pcie_aer_inject_error %s DLP", port);
+	return vfio_monitor(command, NULL, 0);
+}
+
+static int user_resets(const struct vfio_dev *d)
 {
 	uint64_t end = vfio_now_ms() + SOON_MS;
-	int ret, wrong = 0, right = 0;
-	char command[128];
-	uint32_t value;
+	int ret;
 
-	snprintf(command, sizeof(command), "pcie_aer_inject_error %s DLP",
-		 self->port);
-	ASSERT_EQ(0, vfio_monitor(command, NULL, 0));
-	ASSERT_EQ(0, vfio_eventfd_wait(self->efd, SOON_MS, NULL));
 	do {
-		ret = vfio_reset(&self->d);
-		ASSERT_TRUE(!ret || ret == -EAGAIN);
-	} while (ret && vfio_now_ms() < end);
-	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+		ret = vfio_reset(d);
+	} while (ret == -EAGAIN && vfio_now_ms() < end);
+	return ret;
+}
 
-	/* The memory, or an error, and never what a reset makes of it. */
-	while (vfio_now_ms() < end &&
-	       (!right || !vfio_klog_count(self->klog, "device recovery"))) {
-		ret = vfio_region_read(&self->d, virtio_net.bar, virtio_net.off,
-				       &value, 4);
-		if (ret == 4 && value != self->value)
-			wrong++;
-		else if (ret == 4)
-			right++;
-		else
-			ASSERT_EQ(-EIO, ret);
-		usleep(10000);
-	}
-	EXPECT_LT(0, vfio_stretch_hits("pci_bus_error_reset"));
-	EXPECT_EQ(0, wrong);
-	EXPECT_LT(0, right);
+static int read_known(const struct vfio_dev *d, uint32_t known)
+{
+	uint32_t value;
+	int ret = vfio_region_read(d, virtio_net.bar, virtio_net.off, &value, 4);
+
+	if (ret != 4)
+		return ret;
+	return value == known ? 0 : 1;
+}
+
+/*
+ * The memory, or an error, and never what a reset makes of it. When all is over its
+ * user has to switch it on.
+ */
+#define EXPECT_NO_WRONG_READ() do {					\
+	uint64_t end = vfio_now_ms() + SOON_MS;				\
+	int ret, wrong = 0;						\
+									\
+	do {								\
+		ret = read_known(&self->d, self->value);		\
+		ASSERT_TRUE(ret >= 0 || ret == -EIO);			\
+		wrong += ret == 1;					\
+		usleep(10000);						\
+	} while (!vfio_klog_count(self->klog, "device recovery") &&	\
+		 vfio_now_ms() < end);					\
+	EXPECT_LT(0, vfio_stretch_hits("pci_bus_error_reset"));		\
+	do {								\
+		ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));		\
+		ret = read_known(&self->d, self->value);		\
+		ASSERT_TRUE(ret >= 0 || ret == -EIO);			\
+		wrong += ret == 1;					\
+		usleep(10000);						\
+	} while (ret && vfio_now_ms() < end);				\
+	EXPECT_EQ(0, ret);						\
+	EXPECT_EQ(0, wrong);						\
+} while (0)
+
+TEST_F_TIMEOUT(recovery, user_is_quicker, 120)
+{
+	ASSERT_EQ(0, inject(self->port));
+	ASSERT_EQ(0, vfio_eventfd_wait(self->efd, SOON_MS, NULL));
+	ASSERT_EQ(0, user_resets(&self->d));
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+	EXPECT_NO_WRONG_READ();
+}
+
+static void *reset_once(void *arg)
+{
+	return (void *)(intptr_t)user_resets(arg);
+}
+
+/* The error comes when the reset has looked for one, and has not begun. */
+TEST_F_TIMEOUT(recovery, error_is_late, 120)
+{
+	pthread_t thread;
+	void *ret;
+
+	ASSERT_EQ(0, vfio_stretch("vfio_pci_gate_wait_recovery", 400000, "after",
+				  NULL));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, reset_once, &self->d));
+	usleep(100000);
+	ASSERT_EQ(0, inject(self->port));
+	ASSERT_EQ(0, pthread_join(thread, &ret));
+	ASSERT_EQ(NULL, ret);
+	EXPECT_LT(0, vfio_stretch_hits("vfio_pci_gate_wait_recovery"));
+	EXPECT_NO_WRONG_READ();
 }
 
 /* Who reads a lot does not keep the gate from closing. */
