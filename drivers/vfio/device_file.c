@@ -98,6 +98,7 @@ static void vfio_device_last_close(struct vfio_device *device)
 {
 	lockdep_assert_held(&device->dev_set->lock);
 
+	vfio_peers_close(device);
 	if (device->ops->close_device)
 		device->ops->close_device(device);
 	if (device->cdev_opened)

@@ -13,6 +13,11 @@
  * the memory can be reached and unmap() before it cannot. A driver's memory is
  * known by the operations of its VMAs.
  *
+ * Most drivers do not tell, and fill page tables by remap_pfn_range() or in a fault
+ * handler of their own. What these show is there as long as the device is open; that
+ * much the driver promises whoever maps it. So for a peer without a host the core
+ * does the same: it is mapped from its attach to the last close.
+ *
  * A peer does not keep the device open, and not even its driver loaded: at the
  * last close the driver has all peers of the device detached for good. Who
  * comes first, that or the back end's own detach, is settled by the lock of the
@@ -33,13 +38,15 @@
 /**
  * struct vfio_peers - what other devices' IOMMUs have of one device
  * @refs: the device, and each peer that was attached and not detached
- * @lock: covers who is in the driver's list of peers
- * @device: the device; good as long as a peer is in that list
+ * @lock: covers who is in the driver's list of peers, and in ours
+ * @device: the device; good as long as a peer is in a list
+ * @hostless: the core's list of peers, of those without a host
  */
 struct vfio_peers {
 	refcount_t refs;
 	struct mutex lock;		/* see above */
 	struct vfio_device *device;
+	struct list_head hostless;
 };
 
 static LIST_HEAD(vfio_peer_hosts);
@@ -66,6 +73,7 @@ static struct vfio_peers *vfio_peers_of(struct vfio_device *device)
 	refcount_set(&peers->refs, 1);
 	mutex_init(&peers->lock);
 	peers->device = device;
+	INIT_LIST_HEAD(&peers->hostless);
 
 	/* A full barrier: who finds them finds them complete. */
 	others = cmpxchg(&users->peers, NULL, peers);
@@ -111,21 +119,20 @@ void vfio_peer_unregister_host(struct vfio_peer_host *host)
 EXPORT_SYMBOL_GPL(vfio_peer_unregister_host);
 
 /**
- * vfio_peer_vma - is this the memory of a device that can tell when it goes?
- * @peer: its host is set to whose it is
+ * vfio_peer_vma - is this the memory of a device?
+ * @peer: if so, its host is set: NULL if the driver does not tell when what @vma shows
+ *	goes, and the caller has to look up phys
  * @vma: where a user wants to map something from
  *
  * Context: mmap_lock is held.
- * Return: 0 if @vma does not map a device file; 1 if it does, of a device that has
- * such memory there; -EFAULT if nobody tells when what it shows goes, so that it must
- * not be mapped.
+ * Return: whether @vma maps a device file.
  */
-int vfio_peer_vma(struct vfio_peer *peer, struct vm_area_struct *vma)
+bool vfio_peer_vma(struct vfio_peer *peer, struct vm_area_struct *vma)
 {
 	struct vfio_peer_host *host;
 
 	if (!vma->vm_file || !vfio_device_from_file(vma->vm_file))
-		return 0;
+		return false;
 
 	peer->host = NULL;
 	spin_lock(&vfio_peer_hosts_lock);
@@ -133,15 +140,41 @@ int vfio_peer_vma(struct vfio_peer *peer, struct vm_area_struct *vma)
 		if (host->vm_ops == vma->vm_ops)
 			peer->host = host;
 	spin_unlock(&vfio_peer_hosts_lock);
-	return peer->host ? 1 : -EFAULT;
+	return true;
 }
 EXPORT_SYMBOL_GPL(vfio_peer_vma);
 
+static int vfio_peer_begin(struct vfio_peers *peers, struct vfio_peer *peer)
+{
+	int ret;
+
+	lockdep_assert_held(&peers->lock);
+	if (peer->host)
+		return peer->host->attach(peers->device, peer);
+
+	ret = peer->ops->map(peer, peer->phys);
+	if (!ret)
+		list_add_tail(&peer->next, &peers->hostless);
+	return ret;
+}
+
+static void vfio_peer_end(struct vfio_peers *peers, struct vfio_peer *peer)
+{
+	lockdep_assert_held(&peers->lock);
+	if (peer->host) {
+		peer->host->detach(peers->device, peer);
+	} else {
+		list_del(&peer->next);
+		peer->ops->unmap(peer);
+	}
+	peer->attached = false;
+}
+
 /**
  * vfio_peer_attach - map a part of a device file, as long as its memory is there
- * @peer: ops, offset and size are set
- * @file: of the VMA for which vfio_peer_vma() was 1, referenced by the
- *	caller until this returns
+ * @peer: ops, offset and size are set, and phys if it has no host
+ * @file: of the VMA of which vfio_peer_vma() said so, referenced by the caller until
+ *	this returns: so the last close, which ends it, is still to come
  *
  * Return: 0 with the translation made; -EFAULT where the memory is not there;
  * -ENOMEM; -EINVAL for a range that is not in one region; what map() returns.
@@ -161,7 +194,7 @@ int vfio_peer_attach(struct vfio_peer *peer, struct file *file)
 	if (!peers)
 		goto leave;
 	mutex_lock(&peers->lock);
-	ret = peer->host->attach(device, peer);
+	ret = vfio_peer_begin(peers, peer);
 	peer->attached = !ret;
 	mutex_unlock(&peers->lock);
 	if (!ret) {
@@ -173,13 +206,6 @@ leave:
 	return ret;
 }
 EXPORT_SYMBOL_GPL(vfio_peer_attach);
-
-static void vfio_peer_end(struct vfio_peers *peers, struct vfio_peer *peer)
-{
-	lockdep_assert_held(&peers->lock);
-	peer->host->detach(peers->device, peer);
-	peer->attached = false;
-}
 
 /**
  * vfio_peer_detach - remove the translation for good
@@ -199,6 +225,18 @@ void vfio_peer_detach(struct vfio_peer *peer)
 }
 EXPORT_SYMBOL_GPL(vfio_peer_detach);
 
+static void vfio_peers_end_list(struct vfio_peers *peers, struct list_head *list)
+{
+	struct vfio_peer *peer;
+
+	mutex_lock(&peers->lock);
+	while ((peer = list_first_entry_or_null(list, struct vfio_peer, next))) {
+		vfio_peer_end(peers, peer);
+		cond_resched();
+	}
+	mutex_unlock(&peers->lock);
+}
+
 /**
  * vfio_peers_detach - nobody else's DMA reaches the device any more
  * @device: the device
@@ -213,15 +251,17 @@ EXPORT_SYMBOL_GPL(vfio_peer_detach);
 void vfio_peers_detach(struct vfio_device *device, struct list_head *list)
 {
 	struct vfio_peers *peers = vfio_device_users(device)->peers;
-	struct vfio_peer *peer;
 
-	if (!peers)
-		return;
-	mutex_lock(&peers->lock);
-	while ((peer = list_first_entry_or_null(list, struct vfio_peer, next))) {
-		vfio_peer_end(peers, peer);
-		cond_resched();
-	}
-	mutex_unlock(&peers->lock);
+	if (peers)
+		vfio_peers_end_list(peers, list);
 }
 EXPORT_SYMBOL_GPL(vfio_peers_detach);
+
+/* The same for peers without a host: last close, before close_device. */
+void vfio_peers_close(struct vfio_device *device)
+{
+	struct vfio_peers *peers = vfio_device_users(device)->peers;
+
+	if (peers)
+		vfio_peers_end_list(peers, &peers->hostless);
+}

@@ -28,7 +28,8 @@
  * order the user has it: pages of which the kernel could take a reference (PINNED in
  * the run); frames that only a PFN mapping shows, of which there is nothing to give
  * back; and the memory of a VFIO device (PEER), which is not mapped as frames, but
- * by the device's gate (type1_peer.c): of it the run holds nothing but the length.
+ * as long as the device lets it be (type1_peer.c): of it the run holds nothing but
+ * the length.
  * Memory that the kernel does not manage (no struct page, or a reserved one) is not
  * charged to anybody.
  *
@@ -298,7 +299,7 @@ enum type1_kind {
  * @kind: what they are
  * @pages: PAGES: what pin_user_pages_remote() gave
  * @pfn: FRAMES: the first, the others follow it
- * @peer: PEER: host, offset and size
+ * @peer: PEER: host, offset and size; phys
  * @file: PEER: the device's, with a reference
  */
 struct type1_batch {

@@ -66,30 +66,11 @@ static int type1_follow_leaf(struct vm_area_struct *vma, unsigned long addr,
 	return ret;
 }
 
-/*
- * If @vma maps a device file, say which part of it is at @addr: up to @npages, or
- * -EFAULT where it does not give the rights, or nobody tells when that memory goes.
- * 0 if it is other memory.
- */
-static long type1_find_peer(struct type1_batch *batch,
-			    struct vm_area_struct *vma, unsigned long addr,
-			    unsigned long npages)
+/* @npages of the device file that @vma maps, from @addr on. */
+static long type1_batch_peer(struct type1_batch *batch,
+			     struct vm_area_struct *vma, unsigned long addr,
+			     unsigned long npages)
 {
-	vm_flags_t need = 0;
-	int ret;
-
-	ret = vfio_peer_vma(&batch->peer, vma);
-	if (ret <= 0)
-		return ret;
-
-	if (batch->prot & IOMMU_READ)
-		need |= VM_READ;
-	if (batch->prot & IOMMU_WRITE)
-		need |= VM_WRITE;
-	if ((vma->vm_flags & need) != need)
-		return -EFAULT;
-
-	npages = min(npages, (vma->vm_end - addr) >> PAGE_SHIFT);
 	batch->kind = TYPE1_PEER;
 	batch->peer.offset = ((loff_t)vma->vm_pgoff << PAGE_SHIFT) +
 			     (addr - vma->vm_start);
@@ -99,8 +80,29 @@ static long type1_find_peer(struct type1_batch *batch,
 }
 
 /*
- * The frames at @addr in @vma, as far as they are consecutive. -EAGAIN if there is
- * none that may be accessed so.
+ * Up to @npages of the memory of a device whose driver says where it is, and when it
+ * goes. So page tables do not matter, only the rights: -EFAULT without them.
+ */
+static long type1_find_peer(struct type1_batch *batch,
+			    struct vm_area_struct *vma, unsigned long addr,
+			    unsigned long npages)
+{
+	vm_flags_t need = 0;
+
+	if (batch->prot & IOMMU_READ)
+		need |= VM_READ;
+	if (batch->prot & IOMMU_WRITE)
+		need |= VM_WRITE;
+	if ((vma->vm_flags & need) != need)
+		return -EFAULT;
+
+	npages = min(npages, (vma->vm_end - addr) >> PAGE_SHIFT);
+	return type1_batch_peer(batch, vma, addr, npages);
+}
+
+/*
+ * The frames at @addr in @vma, as far as they are consecutive, 1 GiB at most.
+ * -EAGAIN if there is none that may be accessed so.
  */
 static long type1_follow_pfns(struct type1_batch *batch,
 			      struct vm_area_struct *vma, unsigned long addr,
@@ -108,25 +110,24 @@ static long type1_follow_pfns(struct type1_batch *batch,
 {
 	bool write = batch->prot & IOMMU_WRITE;
 	unsigned long pfn, nr, done = 0;
-	unsigned int steps;
 
 	if (type1_follow_leaf(vma, addr, write, &pfn, &nr))
 		return -EAGAIN;
 
 	batch->kind = TYPE1_FRAMES;
 	batch->pfn = pfn;
-	npages = min(npages, (vma->vm_end - addr) >> PAGE_SHIFT);
-	for (steps = 0; steps < TYPE1_BATCH_PAGES; steps++) {
+	npages = min3(npages, (vma->vm_end - addr) >> PAGE_SHIFT,
+		      TYPE1_RUN_PAGES);
+	do {
 		nr = min(nr, npages - done);
 		if (!type1_pfns_unmanaged(pfn, nr))
 			return done ?: -EFAULT;
 		done += nr;
-		if (done == npages ||
-		    type1_follow_leaf(vma, addr + (done << PAGE_SHIFT), write,
-				      &pfn, &nr) ||
-		    pfn != batch->pfn + done)
-			break;
-	}
+		cond_resched();
+	} while (done < npages &&
+		 !type1_follow_leaf(vma, addr + (done << PAGE_SHIFT), write,
+				    &pfn, &nr) &&
+		 pfn == batch->pfn + done);
 	return done;
 }
 
@@ -141,7 +142,7 @@ static long type1_follow(struct type1_batch *batch, unsigned long addr,
 	unsigned int fault_flags = FAULT_FLAG_REMOTE;
 	struct mm_struct *mm = batch->mm;
 	struct vm_area_struct *vma;
-	bool unlocked, faulted = false;
+	bool unlocked, faulted = false, device;
 	long ret;
 
 	if (batch->prot & IOMMU_WRITE)
@@ -152,10 +153,14 @@ static long type1_follow(struct type1_batch *batch, unsigned long addr,
 		vma = vma_lookup(mm, addr);
 		if (!vma || !(vma->vm_flags & VM_PFNMAP))
 			return -EFAULT;
-		ret = type1_find_peer(batch, vma, addr, npages);
-		if (ret)
-			return ret;
+		device = vfio_peer_vma(&batch->peer, vma);
+		if (device && batch->peer.host)
+			return type1_find_peer(batch, vma, addr, npages);
 		ret = type1_follow_pfns(batch, vma, addr, npages);
+		if (device && ret > 0) {
+			batch->peer.phys = PFN_PHYS(batch->pfn);
+			return type1_batch_peer(batch, vma, addr, ret);
+		}
 		if (ret != -EAGAIN)
 			return ret;
 		if (faulted)

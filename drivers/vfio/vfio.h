@@ -254,6 +254,7 @@ bool vfio_device_holder_waits_for(struct vfio_device *device);
 
 /* peer.c */
 void vfio_peers_put(struct vfio_peers *peers);
+void vfio_peers_close(struct vfio_device *device);
 
 /* feature.c */
 int vfio_device_ioctl_feature(struct vfio_device *device,

@@ -121,13 +121,15 @@ struct vfio_device {
 
 /**
  * struct vfio_peer - a part of a device file in an I/O address space
- * @next: in the driver's list of the device's peers
- * @host: whose memory it is, set by vfio_peer_vma()
+ * @next: in the driver's list of the device's peers, or the core's
+ * @host: whose memory it is, set by vfio_peer_vma(); NULL: the driver does not tell
+ *	when it goes, but it stays until the last close
  * @peers: of the device, once attached; the core's
  * @attached: the device has not ended this; the core's
  * @ops: the maker's
  * @offset: in the device file, in bytes, page-aligned
  * @size: bytes, page-aligned; all in one region
+ * @phys: what is there, of a peer without a host
  *
  * See the head of drivers/vfio/peer.c.
  */
@@ -139,6 +141,7 @@ struct vfio_peer {
 	const struct vfio_peer_ops		*ops;
 	loff_t					offset;
 	size_t					size;
+	phys_addr_t				phys;
 };
 
 /**
@@ -352,7 +355,7 @@ vfio_find_device_in_devset(struct vfio_device_set *dev_set,
 void vfio_peer_register_host(struct vfio_peer_host *host);
 void vfio_peer_unregister_host(struct vfio_peer_host *host);
 void vfio_peers_detach(struct vfio_device *device, struct list_head *list);
-int vfio_peer_vma(struct vfio_peer *peer, struct vm_area_struct *vma);
+bool vfio_peer_vma(struct vfio_peer *peer, struct vm_area_struct *vma);
 int vfio_peer_attach(struct vfio_peer *peer, struct file *file);
 void vfio_peer_detach(struct vfio_peer *peer);
 
