@@ -378,7 +378,8 @@ int vfio_pci_config_write_vpd(struct vfio_pci_config_access *acc)
 /*
  * A user enables MSI for real by VFIO_DEVICE_SET_IRQS, after which the control
  * word follows what is written here, with no more vectors than were set up.
- * igate keeps the interrupts as they are meanwhile.
+ * igate keeps the interrupts as they are meanwhile. A device whose INTx cannot be
+ * off while MSI is set up would signal that instead, so its MSI stays enabled.
  */
 int vfio_pci_config_write_msi(struct vfio_pci_config_access *acc)
 {
@@ -401,6 +402,9 @@ int vfio_pci_config_write_msi(struct vfio_pci_config_access *acc)
 		flags |= FIELD_PREP(PCI_MSI_FLAGS_QSIZE, vdev->msi_qmax);
 	}
 	vfio_pci_vconfig_set16(vdev, pos, flags);
+	if (vdev->irq_type == VFIO_PCI_MSI_IRQ_INDEX &&
+	    (vdev->pdev->dev_flags & PCI_DEV_FLAGS_MSI_INTX_DISABLE_BUG))
+		flags |= PCI_MSI_FLAGS_ENABLE;
 	ret = pci_user_write_config_word(vdev->pdev, pos, flags);
 unlock:
 	mutex_unlock(&vdev->igate);
