@@ -118,7 +118,7 @@ static void bars_restore(struct vfio_pci_core_device *vdev)
 		vfio_pci_intx_restore(vdev);
 }
 
-/* Does the user turn on what was on, as far as anyone told, and is not? */
+/* Does the user turn on what he had turned on, and is not? */
 static bool was_reset(struct vfio_pci_core_device *vdev, u16 phys, u16 want)
 {
 	u16 believed = vfio_pci_vconfig_get16(vdev, PCI_COMMAND) & want;
@@ -157,7 +157,7 @@ static int command_store(struct vfio_pci_config_access *acc)
 {
 	const u16 bits = PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
 	struct vfio_pci_core_device *vdev = acc->vdev;
-	u16 cmd;
+	u16 cmd, phys, want = acc->val & bits;
 	int ret;
 
 	/* A VF has no memory enable, but who emulates one may think so. */
@@ -166,9 +166,16 @@ static int command_store(struct vfio_pci_config_access *acc)
 	if (ret)
 		return ret;
 
+	/* What the function has no bit for was not turned on. */
+	phys = acc->old;
+	if (!acc->known || (want & ~phys))
+		pci_read_config_word(vdev->pdev, PCI_COMMAND, &phys);
+	if (vdev->pdev->no_command_memory)
+		phys |= PCI_COMMAND_MEMORY;
+
 	cmd = vfio_pci_vconfig_get16(vdev, PCI_COMMAND);
 	vfio_pci_vconfig_set16(vdev, PCI_COMMAND,
-			       (cmd & ~bits) | (acc->val & bits));
+			       (cmd & ~bits) | (want & phys));
 	return 0;
 }
 
