@@ -448,11 +448,15 @@ int vfio_pci_config_write_exp(struct vfio_pci_config_access *acc)
 			vfio_pci_reset_function(vdev, VFIO_PCI_GATE_FLR);
 	}
 
-	if ((old ^ ctl) & PCI_EXP_DEVCTL_READRQ)
+	if ((old ^ ctl) & PCI_EXP_DEVCTL_READRQ) {
+		/* In a reset the register reads as all ones, and is lost. */
+		pci_cfg_access_lock(pdev);
 		pcie_set_readrq(pdev,
 				max(128 << FIELD_GET(PCI_EXP_DEVCTL_READRQ,
 						     ctl),
 				    pcie_get_mps(pdev)));
+		pci_cfg_access_unlock(pdev);
+	}
 	return 0;
 }
 
