@@ -92,7 +92,9 @@ int vfio_pci_set_power_state(struct vfio_pci_core_device *vdev,
 		kfree(vdev->pm_save);
 		vdev->pm_save = pci_store_saved_state(pdev);
 	} else if (returns) {
-		pci_load_and_free_saved_state(pdev, &vdev->pm_save);
+		/* Without it, what the PCI core has saved may still be that. */
+		if (vdev->pm_save)
+			pci_load_and_free_saved_state(pdev, &vdev->pm_save);
 		pci_restore_state(pdev);
 	}
 	return 0;
