@@ -9,7 +9,9 @@
  * "ram" is the physical address of some memory that /dev/test_pci_overlay reads
  * and writes. "space" is all that memory from the same offset on, in place of
  * configuration space from there to its end. "vpd40" is a capability for vital
- * product data, which are that memory's, before the capability at 0x40. A device
+ * product data, which are that memory's, before the capability at 0x40. "without1"
+ * is the device's own dword, in which bits of 1 read as zero. "forgets" is the one
+ * with the power state, and COMMAND is zero when the device is back in D0. A device
  * that exists already has to be removed and found again to be taken for what it
  * looks like.
  */
@@ -38,6 +40,8 @@ static struct overlay_dword {
 	bool		memory;
 	bool		space;		/* and all that follow: in ram */
 	bool		vpd;		/* its data are the next dword */
+	bool		without;	/* the device's, but for these bits */
+	bool		forgets;	/* the device's; D0 after D3 clears COMMAND */
 } dwords[MAX_DWORDS];
 static int nr_dwords;
 
@@ -84,7 +88,12 @@ static int overlay_read(struct pci_bus *bus, unsigned int devfn, int where,
 	int ret = overlay_real_ops(bus)->read(bus, devfn, where, size, val);
 	struct overlay_dword *dword = overlay_find(bus, devfn, where);
 
-	if (!ret && dword)
+	if (ret || !dword || dword->forgets)
+		return ret;
+	if (dword->without)
+		*val &= ~((dword->value & overlay_mask(where, size)) >>
+			  (where & 3) * 8);
+	else
 		*val = (*overlay_value(dword, where) &
 			overlay_mask(where, size)) >> (where & 3) * 8;
 	return ret;
@@ -104,6 +113,22 @@ static void overlay_vpd(struct overlay_dword *dword)
 	dword->value ^= flag;
 }
 
+/* PCI PM 1.2, 5.4.1, as far as a test wants to know. */
+static int overlay_power(struct pci_bus *bus, unsigned int devfn, int where,
+			 int size, u32 val)
+{
+	struct pci_ops *ops = overlay_real_ops(bus);
+	u32 old;
+	int ret;
+
+	ret = ops->read(bus, devfn, where & ~3, 4, &old) ?:
+	      ops->write(bus, devfn, where, size, val);
+	if (!ret && !(where & 3) && (old & PCI_PM_CTRL_STATE_MASK) == 3 &&
+	    !(val & PCI_PM_CTRL_STATE_MASK))
+		ret = ops->write(bus, devfn, PCI_COMMAND, 2, 0);
+	return ret;
+}
+
 static int overlay_write(struct pci_bus *bus, unsigned int devfn, int where,
 			 int size, u32 val)
 {
@@ -111,6 +136,8 @@ static int overlay_write(struct pci_bus *bus, unsigned int devfn, int where,
 	u32 mask = overlay_mask(where, size);
 	u32 *value;
 
+	if (dword && dword->forgets)
+		return overlay_power(bus, devfn, where, size, val);
 	if (!dword || !(dword->memory || dword->space))
 		return overlay_real_ops(bus)->write(bus, devfn, where, size,
 						    val);
@@ -144,6 +171,10 @@ static int overlay_parse(const char *text)
 		dword->space = true;
 	else if (sscanf(value, "vpd%x", &dword->value) == 1)
 		dword->vpd = true;
+	else if (sscanf(value, "without%x", &dword->value) == 1)
+		dword->without = true;
+	else if (!strcmp(value, "forgets"))
+		dword->forgets = true;
 	else if (kstrtou32(value, 16, &dword->value))
 		return -EINVAL;
 	dword->devfn = PCI_DEVFN(slot, fn);
