@@ -75,7 +75,8 @@ int vfio_pci_set_power_state(struct vfio_pci_core_device *vdev,
 
 	leaves = vdev->needs_pm_restore &&
 		 !vfio_pci_is_d3(pdev->current_state) && vfio_pci_is_d3(state);
-	returns = vdev->needs_pm_restore &&
+	/* Without it there is nothing to restore, nor to take from the PCI core. */
+	returns = vdev->pm_save &&
 		  vfio_pci_is_d3(pdev->current_state) && !vfio_pci_is_d3(state);
 
 	if (state != PCI_D0)
@@ -92,9 +93,7 @@ int vfio_pci_set_power_state(struct vfio_pci_core_device *vdev,
 		kfree(vdev->pm_save);
 		vdev->pm_save = pci_store_saved_state(pdev);
 	} else if (returns) {
-		/* Without it, what the PCI core has saved may still be that. */
-		if (vdev->pm_save)
-			pci_load_and_free_saved_state(pdev, &vdev->pm_save);
+		pci_load_and_free_saved_state(pdev, &vdev->pm_save);
 		pci_restore_state(pdev);
 	}
 	return 0;
