@@ -18,7 +18,9 @@
  * so that a device that asserts it nonetheless does no harm to others' devices on
  * the line. But some devices send no MSI while DisINTx is set. While they have
  * MSI or MSI-X it is clear, and they signal no INTx because they have the other,
- * which the user cannot switch off (config_write.c). The physical register is made to agree under irqlock after
+ * which the user cannot switch off (config_write.c).
+ *
+ * The physical register is made to agree under irqlock after
  * everything that may have changed it: the PCI core restores what it saved
  * before the user masked or unmasked, and clears DisINTx where it enables the
  * device or takes MSI down. What changes it unseen, a reset by the device
