@@ -118,7 +118,7 @@ static void bars_restore(struct vfio_pci_core_device *vdev)
 		vfio_pci_intx_restore(vdev);
 }
 
-/* Does the user turn on what was on, as far as anyone told, and is not? */
+/* Does the user turn on what he had turned on, and is not? */
 static bool was_reset(struct vfio_pci_core_device *vdev, u16 phys, u16 want)
 {
 	u16 believed = vfio_pci_vconfig_get16(vdev, PCI_COMMAND) & want;
@@ -157,7 +157,7 @@ static int command_store(struct vfio_pci_config_access *acc)
 {
 	const u16 bits = PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
 	struct vfio_pci_core_device *vdev = acc->vdev;
-	u16 cmd;
+	u16 cmd, phys, want = acc->val & bits;
 	int ret;
 
 	/* A VF has no memory enable, but who emulates one may think so. */
@@ -166,9 +166,16 @@ static int command_store(struct vfio_pci_config_access *acc)
 	if (ret)
 		return ret;
 
+	/* What the function has no bit for was not turned on. */
+	phys = acc->old;
+	if (!acc->known || (want & ~phys))
+		pci_read_config_word(vdev->pdev, PCI_COMMAND, &phys);
+	if (vdev->pdev->no_command_memory)
+		phys |= PCI_COMMAND_MEMORY;
+
 	cmd = vfio_pci_vconfig_get16(vdev, PCI_COMMAND);
 	vfio_pci_vconfig_set16(vdev, PCI_COMMAND,
-			       (cmd & ~bits) | (acc->val & bits));
+			       (cmd & ~bits) | (want & phys));
 	return 0;
 }
 
@@ -378,7 +385,8 @@ int vfio_pci_config_write_vpd(struct vfio_pci_config_access *acc)
 /*
  * A user enables MSI for real by VFIO_DEVICE_SET_IRQS, after which the control
  * word follows what is written here, with no more vectors than were set up.
- * igate keeps the interrupts as they are meanwhile.
+ * igate keeps the interrupts as they are meanwhile. A device whose INTx cannot be
+ * off while MSI is set up would signal that instead, so its MSI stays enabled.
  */
 int vfio_pci_config_write_msi(struct vfio_pci_config_access *acc)
 {
@@ -401,6 +409,9 @@ int vfio_pci_config_write_msi(struct vfio_pci_config_access *acc)
 		flags |= FIELD_PREP(PCI_MSI_FLAGS_QSIZE, vdev->msi_qmax);
 	}
 	vfio_pci_vconfig_set16(vdev, pos, flags);
+	if (vdev->irq_type == VFIO_PCI_MSI_IRQ_INDEX &&
+	    (vdev->pdev->dev_flags & PCI_DEV_FLAGS_MSI_INTX_DISABLE_BUG))
+		flags |= PCI_MSI_FLAGS_ENABLE;
 	ret = pci_user_write_config_word(vdev->pdev, pos, flags);
 unlock:
 	mutex_unlock(&vdev->igate);
@@ -437,11 +448,15 @@ int vfio_pci_config_write_exp(struct vfio_pci_config_access *acc)
 			vfio_pci_reset_function(vdev, VFIO_PCI_GATE_FLR);
 	}
 
-	if ((old ^ ctl) & PCI_EXP_DEVCTL_READRQ)
+	if ((old ^ ctl) & PCI_EXP_DEVCTL_READRQ) {
+		/* In a reset the register reads as all ones, and is lost. */
+		pci_cfg_access_lock(pdev);
 		pcie_set_readrq(pdev,
 				max(128 << FIELD_GET(PCI_EXP_DEVCTL_READRQ,
 						     ctl),
 				    pcie_get_mps(pdev)));
+		pci_cfg_access_unlock(pdev);
+	}
 	return 0;
 }
 

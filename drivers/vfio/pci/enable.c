@@ -353,7 +353,10 @@ void vfio_pci_core_disable(struct vfio_pci_core_device *vdev)
 	vfio_pci_gate_open(vdev);
 
 	pci_clear_master(pdev);
+	/* Who resets it just now is waited for. */
+	vfio_device_step_aside(&vdev->vdev);
 	vfio_pci_irqs_release(vdev);
+	vfio_device_step_back(&vdev->vdev);
 	vfio_pci_ioeventfds_release(vdev);
 	vfio_pci_absent_close(vdev);
 	vfio_pci_aliases_release(vdev);

@@ -443,6 +443,13 @@ static void vfio_pci_gate_hold(struct vfio_pci_core_device *vdev, u8 why,
 {
 	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_OTHER_RESET);
 	if (hold) {
+		/*
+		 * The PCI core wakes it next, and saves what is left of what the
+		 * user's D3hot had it forget. What the PCI core suspended is its own.
+		 */
+		if (why == VFIO_PCI_HOLD_RESET &&
+		    !(vdev->gate_holds & VFIO_PCI_HOLD_ASLEEP))
+			vfio_pci_set_power_state(vdev, PCI_D0);
 		vfio_pci_intx_freeze(vdev);
 		vdev->gate_holds |= why;
 	} else {

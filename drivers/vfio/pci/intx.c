@@ -16,7 +16,11 @@
  * Whether the line is off follows from what is recorded, and only
  * vfio_pci_intx_is_off() says it: it is off, too, while nobody has set INTx up,
  * so that a device that asserts it nonetheless does no harm to others' devices on
- * the line. The physical register is made to agree under irqlock after
+ * the line. But some devices send no MSI while DisINTx is set. While they have
+ * MSI or MSI-X it is clear, and they signal no INTx because they have the other,
+ * which the user cannot switch off (config_write.c).
+ *
+ * The physical register is made to agree under irqlock after
  * everything that may have changed it: the PCI core restores what it saved
  * before the user masked or unmasked, and clears DisINTx where it enables the
  * device or takes MSI down. What changes it unseen, a reset by the device
@@ -80,6 +84,13 @@ static void vfio_pci_intx_signal(struct vfio_pci_intx *intx)
 		vfio_pci_eventfd_signal(&intx->trigger);
 }
 
+/* The PCI core knows for which devices this matters. */
+static bool vfio_pci_intx_off_stops_msi(struct pci_dev *pdev)
+{
+	return (pdev->dev_flags & PCI_DEV_FLAGS_MSI_INTX_DISABLE_BUG) &&
+	       pci_dev_msi_enabled(pdev);
+}
+
 /*
  * Under irqlock: must the line be off? Off is DisINTx, or the line disabled at
  * the controller. @intx is NULL while INTx is not set up.
@@ -87,8 +98,11 @@ static void vfio_pci_intx_signal(struct vfio_pci_intx *intx)
 static bool vfio_pci_intx_is_off(struct vfio_pci_core_device *vdev,
 				 const struct vfio_pci_intx *intx)
 {
-	return !intx || intx->masked || vdev->virq_disabled || vdev->nointx ||
-	       vdev->pm_intx_masked;
+	if (vdev->pm_intx_masked)
+		return true;
+	if (!intx)
+		return !vfio_pci_intx_off_stops_msi(vdev->pdev);
+	return intx->masked || vdev->virq_disabled;
 }
 
 /*
@@ -176,7 +190,7 @@ void vfio_pci_intx_thaw(struct vfio_pci_core_device *vdev)
 }
 
 /**
- * vfio_pci_intx_restore - somebody else changed DisINTx
+ * vfio_pci_intx_restore - somebody else changed DisINTx, or set MSI up or down
  * @vdev: the device
  *
  * Context: any; takes irqlock. The function answers, frozen or not, and

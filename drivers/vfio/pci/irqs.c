@@ -200,9 +200,11 @@ static unsigned int vfio_pci_msi_count(struct vfio_pci_core_device *vdev)
 	return max(pci_msi_vec_count(vdev->pdev), 0);
 }
 
+/* What the table had at first open is kept from the user, and nothing behind it. */
 static unsigned int vfio_pci_msix_count(struct vfio_pci_core_device *vdev)
 {
-	return max(pci_msix_vec_count(vdev->pdev), 0);
+	return clamp(pci_msix_vec_count(vdev->pdev), 0,
+		     vdev->msix_size / PCI_MSIX_ENTRY_SIZE);
 }
 
 static unsigned int vfio_pci_err_count(struct vfio_pci_core_device *vdev)
@@ -283,7 +285,8 @@ unsigned int vfio_pci_irq_count(struct vfio_pci_core_device *vdev,
  * exactly one; -EINVAL if it does not go with what is set up, or a descriptor
  * is no eventfd; -EBADF for a closed one; -EBUSY where an unmask eventfd is
  * bound already, or the line cannot be shared; -ENODEV without an interrupt
- * line; -ENOMEM; or what the interrupt core says.
+ * line; -EIO where the device says otherwise than before where its MSI-X table is;
+ * -ENOMEM; or what the interrupt core says.
  * Context: may sleep, takes memory_lock.
  */
 int vfio_pci_set_irqs(struct vfio_pci_core_device *vdev, u32 flags,

@@ -19,7 +19,10 @@
  * trigger its entry is written again from the kernel's copy, unless the same
  * call has the interrupt core write it by setting the index up. Memory must
  * answer while the table is touched, by us or by the interrupt core on our
- * behalf: hence vfio_pci_gate_force_decode().
+ * behalf: hence vfio_pci_gate_force_decode(). And the interrupt core maps it where
+ * the device says that it is when the index is set up. A device that does not
+ * answer just then, or has another mind since, says something else than at first
+ * open, when we looked; so the index is set up only where it agrees.
  *
  * An armed vector offers itself to the bypass manager under the eventfd that
  * it signals: a hypervisor that consumes this eventfd may have the interrupt
@@ -300,6 +303,34 @@ static int vfio_pci_msi_resolve(const struct vfio_pci_irq_req *req,
 	return 0;
 }
 
+/* Is the MSI-X table where it was at first open, and in a BAR? The device answers. */
+static bool vfio_pci_msix_table_stays(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	u32 table, size;
+	u16 flags;
+
+	pci_read_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, &flags);
+	pci_read_config_dword(pdev, pdev->msix_cap + PCI_MSIX_TABLE, &table);
+	size = ((flags & PCI_MSIX_FLAGS_QSIZE) + 1) * PCI_MSIX_ENTRY_SIZE;
+
+	return (table & PCI_MSIX_TABLE_BIR) == vdev->msix_bar &&
+	       (table & PCI_MSIX_TABLE_OFFSET) == vdev->msix_offset &&
+	       vdev->msix_bar < PCI_STD_NUM_BARS &&
+	       (u64)vdev->msix_offset + size <=
+	       pci_resource_len(pdev, vdev->msix_bar);
+}
+
+/* Memory decodes. Returns as pci_alloc_irq_vectors(). */
+static int vfio_pci_msi_alloc(struct vfio_pci_core_device *vdev, bool msix,
+			      int want)
+{
+	if (msix && !vfio_pci_msix_table_stays(vdev))
+		return -EIO;
+	return pci_alloc_irq_vectors(vdev->pdev, 1, want,
+				     msix ? PCI_IRQ_MSIX : PCI_IRQ_MSI);
+}
+
 /* Bring the index up with vectors for all up to the end of the range. */
 static int vfio_pci_msi_enable(struct vfio_pci_core_device *vdev,
 			       const struct vfio_pci_irq_req *req)
@@ -311,12 +342,10 @@ static int vfio_pci_msi_enable(struct vfio_pci_core_device *vdev,
 	struct vfio_pci_gate_forced was;
 
 	vfio_pci_gate_force_decode(vdev, &was);
-	got = pci_alloc_irq_vectors(pdev, 1, want,
-				    msix ? PCI_IRQ_MSIX : PCI_IRQ_MSI);
+	got = vfio_pci_msi_alloc(vdev, msix, want);
 	if (got > 0 && got < want)
 		pci_free_irq_vectors(pdev);
-	if (got < want)
-		vfio_pci_intx_restore(vdev);
+	vfio_pci_intx_restore(vdev);
 	vfio_pci_gate_restore_decode(vdev, &was);
 
 	if (got < want) {

@@ -75,7 +75,8 @@ int vfio_pci_set_power_state(struct vfio_pci_core_device *vdev,
 
 	leaves = vdev->needs_pm_restore &&
 		 !vfio_pci_is_d3(pdev->current_state) && vfio_pci_is_d3(state);
-	returns = vdev->needs_pm_restore &&
+	/* Without it there is nothing to restore, nor to take from the PCI core. */
+	returns = vdev->pm_save &&
 		  vfio_pci_is_d3(pdev->current_state) && !vfio_pci_is_d3(state);
 
 	if (state != PCI_D0)

@@ -405,8 +405,51 @@ TEST_F(line, unmasked_in_a_reset)
 	LINE_WORKS();
 }
 
-/* Asserted when the reset begins; the neighbour interrupts during all of it. */
+/*
+ * The device's cable is pulled when the reset has begun. What it signals then is
+ * heard when that is over. The neighbour interrupts during all of it.
+ */
 TEST_F(line, asserted_in_a_reset)
+{
+	char id[64], hmp[96];
+	pthread_t thread;
+	void *ret;
+
+	if (!self->pm)
+		SKIP(return, "no reset");
+	if (!vfio_monitor_is_there())
+		SKIP(return, "needs VFIO_TEST_MONITOR");
+	ASSERT_EQ(0, vfio_monitor_id(self->d.bdf, id, sizeof(id)));
+	if (vfio_stretch("pci_save_state", STRETCH_US, "after", "intx_other"))
+		SKIP(return, "no module test_stretch");
+	ASSERT_EQ(0, reg_write(&self->d, 0, E1000E_IMS, E1000E_LSC));
+	ARM();
+	START_RESET();
+	snprintf(hmp, sizeof(hmp), "set_link %s off", id);
+	ASSERT_EQ(0, vfio_monitor(hmp, NULL, 0));
+	LINE_IS_QUIET();
+	END_RESET();
+	/* QEMU's resets of it are no more than a visit to D3hot. */
+	LINE_IS_QUIET();
+	EXPECT_EVENT(self->efd);
+	EXPECT_TRUE(line_is_off(self));
+	ASSERT_EQ(0, drop_line(self));
+	UNMASK_IT();
+	snprintf(hmp, sizeof(hmp), "set_link %s on", id);
+	ASSERT_EQ(0, vfio_monitor(hmp, NULL, 0));
+	LINE_WORKS();
+}
+
+static void *sysfs_reset_thread(void *arg)
+{
+	const struct vfio_dev *d = arg;
+
+	prctl(PR_SET_NAME, "intx_other");
+	return (void *)(long)vfio_pci_attr_write(d->bdf, "reset", "1");
+}
+
+/* Somebody else's reset, which does not ask what was masked since either. */
+TEST_F(line, reset_by_sysfs)
 {
 	pthread_t thread;
 	void *ret;
@@ -416,20 +459,11 @@ TEST_F(line, asserted_in_a_reset)
 	if (vfio_stretch("pci_save_state", STRETCH_US, "after", "intx_other"))
 		SKIP(return, "no module test_stretch");
 	ARM();
-	START_RESET();
-	LINE_IS_QUIET();
-	END_RESET();
-	LINE_WORKS();
-}
-
-/* Somebody else's reset. */
-TEST_F(line, reset_by_sysfs)
-{
-	if (!self->pm)
-		SKIP(return, "no reset");
-	ARM();
+	ASSERT_EQ(0, pthread_create(&thread, NULL, sysfs_reset_thread,
+				    &self->d));
+	ASSERT_TRUE(hits("pci_save_state"));
 	MASK_IT();
-	ASSERT_EQ(0, vfio_pci_attr_write(self->d.bdf, "reset", "1"));
+	END_RESET();
 	EXPECT_TRUE(line_is_off(self));
 	ASSERT_EQ(0, assert_line(self));
 	LINE_IS_QUIET();

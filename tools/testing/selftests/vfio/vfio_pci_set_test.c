@@ -59,6 +59,15 @@ static void *do_close(void *arg)
 	return NULL;
 }
 
+static void *do_reset(void *arg)
+{
+	struct call *call = arg;
+
+	call->ret = vfio_pci_attr_write(call->bdf, "reset", "1");
+	__atomic_store_n(&call->over, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
 static void *do_attach(void *arg)
 {
 	struct call *call = arg;
@@ -267,6 +276,31 @@ TEST_F(set, close)
 
 	ASSERT_EQ(0, stall(self, false));
 	ASSERT_TRUE(end(&close));
+}
+
+/* Its vectors are taken down once somebody else's reset is over. */
+TEST_F(set, close_in_a_reset)
+{
+	struct call reset, close_it;
+	int efd = vfio_eventfd();
+
+	ASSERT_LE(0, efd);
+	ASSERT_EQ(0, stall(self, false));
+	ASSERT_EQ(0, vfio_dev_open(&self->d[0], self->bdf[0], variant->mode));
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d[0], VFIO_PCI_MSIX_IRQ_INDEX, 0,
+				      efd));
+	ASSERT_EQ(0, stall(self, true));
+	begin(self, &reset, do_reset, variant->mode);
+	ASSERT_TRUE(is_stalled(self));
+	begin(self, &close_it, do_close, variant->mode);
+	usleep(MEANWHILE_MS * 1000);
+	EXPECT_OTHER_GOES_ON(&close_it);
+
+	ASSERT_EQ(0, stall(self, false));
+	ASSERT_TRUE(end(&close_it));
+	ASSERT_TRUE(end(&reset));
+	EXPECT_EQ(0, reset.ret);
+	close(efd);
 }
 
 /* A reset of the bus is for who has all of the set, and others are told at once. */

@@ -11,8 +11,10 @@
  * configuration space from there to its end. "silent" from an offset on is a device
  * that does not answer: it reads as ones, and what is written is lost. "vpd40" is a
  * capability for vital product data, which are that memory's, before the capability at
- * 0x40. A device that exists already has to be removed and found again to be taken for
- * what it looks like.
+ * 0x40. "without1" is the device's own dword, in which bits of 1 read as zero.
+ * "forgets" is the one with the power state, and COMMAND is zero when the device is
+ * back in D0. A device that exists already has to be removed and found again to be
+ * taken for what it looks like.
  */
 #include <linux/fs.h>
 #include <linux/io.h>
@@ -40,6 +42,8 @@ static struct overlay_dword {
 	bool		space;		/* and all that follow: in ram */
 	bool		silent;		/* and all that follow */
 	bool		vpd;		/* its data are the next dword */
+	bool		without;	/* the device's, but for these bits */
+	bool		forgets;	/* the device's; D0 after D3 clears COMMAND */
 } dwords[MAX_DWORDS];
 static int nr_dwords;
 
@@ -87,9 +91,14 @@ static int overlay_read(struct pci_bus *bus, unsigned int devfn, int where,
 	int ret = overlay_real_ops(bus)->read(bus, devfn, where, size, val);
 	struct overlay_dword *dword = overlay_find(bus, devfn, where);
 
-	if (!ret && dword && dword->silent)
+	if (ret || !dword || dword->forgets)
+		return ret;
+	if (dword->silent)
 		PCI_SET_ERROR_RESPONSE(val);
-	else if (!ret && dword)
+	else if (dword->without)
+		*val &= ~((dword->value & overlay_mask(where, size)) >>
+			  (where & 3) * 8);
+	else
 		*val = (*overlay_value(dword, where) &
 			overlay_mask(where, size)) >> (where & 3) * 8;
 	return ret;
@@ -109,6 +118,22 @@ static void overlay_vpd(struct overlay_dword *dword)
 	dword->value ^= flag;
 }
 
+/* PCI PM 1.2, 5.4.1, as far as a test wants to know. */
+static int overlay_power(struct pci_bus *bus, unsigned int devfn, int where,
+			 int size, u32 val)
+{
+	struct pci_ops *ops = overlay_real_ops(bus);
+	u32 old;
+	int ret;
+
+	ret = ops->read(bus, devfn, where & ~3, 4, &old) ?:
+	      ops->write(bus, devfn, where, size, val);
+	if (!ret && !(where & 3) && (old & PCI_PM_CTRL_STATE_MASK) == 3 &&
+	    !(val & PCI_PM_CTRL_STATE_MASK))
+		ret = ops->write(bus, devfn, PCI_COMMAND, 2, 0);
+	return ret;
+}
+
 static int overlay_write(struct pci_bus *bus, unsigned int devfn, int where,
 			 int size, u32 val)
 {
@@ -118,6 +143,8 @@ static int overlay_write(struct pci_bus *bus, unsigned int devfn, int where,
 
 	if (dword && dword->silent)
 		return PCIBIOS_SUCCESSFUL;
+	if (dword && dword->forgets)
+		return overlay_power(bus, devfn, where, size, val);
 	if (!dword || !(dword->memory || dword->space))
 		return overlay_real_ops(bus)->write(bus, devfn, where, size,
 						    val);
@@ -153,6 +180,10 @@ static int overlay_parse(const char *text)
 		dword->silent = true;
 	else if (sscanf(value, "vpd%x", &dword->value) == 1)
 		dword->vpd = true;
+	else if (sscanf(value, "without%x", &dword->value) == 1)
+		dword->without = true;
+	else if (!strcmp(value, "forgets"))
+		dword->forgets = true;
 	else if (kstrtou32(value, 16, &dword->value))
 		return -EINVAL;
 	dword->devfn = PCI_DEVFN(slot, fn);
