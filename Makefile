@@ -4,7 +4,7 @@
 # Each command uses all CPUs, whatever -j says.
 .NOTPARALLEL:
 unexport MAKEFLAGS
-.PHONY: help setup source modules intree selftests test-modules debug run test quick test-iommu test-threads test-kcsan arm64 test-arm64 compare bench clients \
+.PHONY: help setup source modules intree selftests test-modules debug run test quick test-iommu test-threads test-kcsan arm64 test-arm64 s390x test-s390x compare bench clients \
 	coverage fuzz soak check check-series check-style check-variants check-configs \
 	check-debian12 check-debian13 series deb check-deb dkms clean
 
@@ -19,6 +19,7 @@ help:
 	@echo 'make test-kcsan   the tests that do several things at once, on a kernel that looks for'
 	@echo '                  data races'
 	@echo 'make test-arm64   a part of them on arm64: Debian'\''s kernels for 4 and 16 KiB pages'
+	@echo 'make test-s390x   what of them needs no mapping of a BAR on s390x, which is big-endian'
 	@echo 'make compare      what devices show through the stock modules and through ours'
 	@echo 'make clients      a virtual machine in the virtual machine, and DPDK: stock and ours'
 	@echo 'make bench        what operations cost, stock and ours, in instructions'
@@ -104,6 +105,15 @@ arm64: source
 
 test-arm64: arm64
 	@lab/test --part arm64 --part arm64-16k $(SUITES)
+
+s390x: source
+	@lab/setup s390x
+	@lab/build-selftests s390x
+	@lab/build-modules s390x
+	@lab/build-test-modules s390x
+
+test-s390x: s390x
+	@lab/test --part s390x $(SUITES)
 
 compare: modules
 	@lab/compare

@@ -183,8 +183,14 @@ static long type1_gup(struct mm_struct *mm, unsigned long vaddr, int npages,
 
 	if (write)
 		flags |= FOLL_WRITE;
-	/* What is mapped already needs no lock, but only in our own memory. */
-	if (mm == current->mm &&
+	/*
+	 * What is mapped already needs no lock, but only in our own memory, and
+	 * only if the last byte of all is not asked for: where user addresses
+	 * have no upper end (s390), access_ok() takes that. There the quick way
+	 * also gives what is mapped without any right (PROT_NONE), unless it is
+	 * to be writable.
+	 */
+	if (write && mm == current->mm && vaddr + npages * PAGE_SIZE &&
 	    access_ok((void __user *)vaddr, npages * PAGE_SIZE))
 		return pin_user_pages_fast(vaddr, npages, flags, pages);
 

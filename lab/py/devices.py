@@ -7,6 +7,7 @@ import re
 # 2 on, in the order in which devices are asked for, so that the firmware
 # numbers their buses 1, 2, 3...; the rest is put on the root bus from 0x10 on.
 FIRST_PORT, FIRST_SLOT, LAST_SLOT = 0x02, 0x10, 0x1b
+PLACE = re.compile(r",bus=(\{port\}|pcie\.0),addr=[^,]*(,multifunction=on)?")
 
 
 def read_table(path):
@@ -30,8 +31,9 @@ def _size(text):
 class Builder:
     """Collects the arguments of every device of one machine."""
 
-    def __init__(self, table, run_dir):
-        self.table, self.run_dir = table, run_dir
+    def __init__(self, table, run_dir, places=True):
+        """PLACES: there are ports and slots; otherwise QEMU puts devices where it likes."""
+        self.table, self.run_dir, self.places = table, run_dir, places
         self.arguments = []
         self._names = {}
         self._ports = 0
@@ -77,6 +79,8 @@ class Builder:
             return made[key]
 
         for line in self.table[name][1]:
+            if not self.places:
+                line = PLACE.sub("", line)
             line = re.sub(r"\{([^}]*)\}", fill, line)
             if line.startswith("-"):
                 self.arguments += line.split(" ", 1)

@@ -10,12 +10,16 @@ import struct
 class ModuleFile:
     """One kernel module on disk."""
 
+    # How struct names the order of bytes that the file's sixth byte tells.
+    ORDERS = {1: "<", 2: ">"}
+
     def __init__(self, path):
         self.path = pathlib.Path(path)
         data = self.path.read_bytes()
         self.image = lzma.decompress(data) if self.path.suffix == ".xz" else data
-        if self.image[:6] != b"\x7fELF\x02\x01":
-            raise ValueError(f"{path}: not a little-endian 64-bit ELF file")
+        if self.image[:5] != b"\x7fELF\x02" or self.image[5] not in self.ORDERS:
+            raise ValueError(f"{path}: not a 64-bit ELF file")
+        self._order = self.ORDERS[self.image[5]]
         self._sections = dict(self._read_sections())
 
     @property
@@ -24,9 +28,9 @@ class ModuleFile:
         return self.path.name.split(".ko")[0].replace("-", "_")
 
     def _read_sections(self):
-        table, = struct.unpack_from("<Q", self.image, 0x28)
-        size, count, names = struct.unpack_from("<HHH", self.image, 0x3a)
-        headers = [struct.unpack_from("<IIQQQQ", self.image, table + i * size)
+        table, = struct.unpack_from(f"{self._order}Q", self.image, 0x28)
+        size, count, names = struct.unpack_from(f"{self._order}HHH", self.image, 0x3a)
+        headers = [struct.unpack_from(f"{self._order}IIQQQQ", self.image, table + i * size)
                    for i in range(count)]
         strings = headers[names][4]
         for name, _, _, _, offset, length in headers:

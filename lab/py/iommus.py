@@ -48,5 +48,6 @@ IOMMUS = {
         # That of the PCI device.
         name="0000:00:01.0"),
     "smmuv3": Iommu("arm64: Arm's SMMUv3", machine=",iommu=smmuv3", name="smmu3.*"),
+    "zpci": Iommu("s390x: that of zPCI, one for each function", name="s390-iommu.*"),
     "none": Iommu("no IOMMU"),
 }

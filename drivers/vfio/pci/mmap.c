@@ -243,6 +243,13 @@ static vm_fault_t vfio_pci_insert(struct vm_fault *vmf, unsigned long pfn,
 	unsigned long addr = ALIGN_DOWN(vmf->address, PAGE_SIZE << order);
 	unsigned long first = addr, last = addr + (PAGE_SIZE << order) - 1;
 
+	/*
+	 * Nothing was mapped, so nothing faults. The compiler has to know, as on
+	 * s390 set_ptes() needs what modules do not have.
+	 */
+	if (!IS_ENABLED(CONFIG_VFIO_PCI_MMAP))
+		return VM_FAULT_SIGBUS;
+
 	vfio_pci_vma_extent(vmf->vma, addr, &first, &last);
 	if (last - addr < (PAGE_SIZE << order) - 1)
 		return VM_FAULT_FALLBACK;

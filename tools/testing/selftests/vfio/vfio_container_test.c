@@ -458,7 +458,8 @@ TEST_F(close_order, group_is_free_at_the_end)
 	bool device_open = true;
 	int i, fd;
 
-	ASSERT_EQ(0, vfio_dma_map(self->d.container, page, 0, VFIO_PAGE));
+	ASSERT_EQ(0, vfio_dma_map(self->d.container, page, VFIO_IOVA_BASE,
+				  VFIO_PAGE));
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(0, close(*fds[variant->order[i]]));
 		*fds[variant->order[i]] = -1;

@@ -101,6 +101,45 @@ TEST_F(info, device_argsz)
 				      NULL));
 }
 
+/* What a virtual machine monitor shows its guest of a function of s390. */
+TEST_F(info, zpci_caps)
+{
+	uint64_t room[64] = {};
+	struct vfio_device_info *info = (void *)room;
+	uint16_t id;
+
+	if (!VFIO_ZPCI)
+		SKIP(return, "no zPCI");
+	info->argsz = sizeof(room);
+	ASSERT_EQ(0, vfio_ioctl(self->d.device, VFIO_DEVICE_GET_INFO, info));
+	ASSERT_TRUE(info->flags & VFIO_DEVICE_FLAGS_CAPS);
+	for (id = VFIO_DEVICE_INFO_CAP_ZPCI_BASE;
+	     id <= VFIO_DEVICE_INFO_CAP_ZPCI_PFIP; id++) {
+		/* This one is only there where a function has such a string. */
+		if (id != VFIO_DEVICE_INFO_CAP_ZPCI_UTIL)
+			ASSERT_NE(NULL, vfio_info_cap(info, info->cap_offset,
+						      id));
+	}
+}
+
+/* Nothing maps a BAR there, nor is there INTx, and so it says. */
+TEST_F(info, zpci_lacks)
+{
+	struct vfio_region_info info;
+	void *p;
+	int i;
+
+	if (!VFIO_ZPCI)
+		SKIP(return, "no zPCI");
+	for (i = 0; i < VFIO_PCI_ROM_REGION_INDEX; i++) {
+		ASSERT_EQ(0, vfio_region_info(&self->d, i, &info));
+		ASSERT_FALSE(info.flags & VFIO_REGION_INFO_FLAG_MMAP);
+		ASSERT_EQ(-EINVAL, vfio_region_mmap(&self->d, i, 0, VFIO_PAGE,
+						    &p));
+	}
+	ASSERT_EQ(0, vfio_irq_count(&self->d, VFIO_PCI_INTX_IRQ_INDEX));
+}
+
 /* No byte beyond argsz is touched. */
 TEST_F(info, device_at_end_of_memory)
 {
@@ -146,8 +185,7 @@ TEST_F(info, regions)
 	}
 	ASSERT_EQ(0, vfio_region_info(&self->d, VFIO_PCI_CONFIG_REGION_INDEX,
 				      &info));
-	ASSERT_EQ(vfio_cfg_cap(&self->d, PCI_CAP_ID_EXP) ? 4096 : 256,
-		  info.size);
+	ASSERT_EQ(vfio_pci_config_size(self->d.bdf), info.size);
 	ASSERT_EQ(VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE,
 		  info.flags);
 	ASSERT_EQ(0, vfio_region_info(&self->d, VFIO_PCI_ROM_REGION_INDEX,

@@ -210,8 +210,8 @@ TEST_F(rw, memory_off)
 						off));
 			continue;
 		}
-		if (self->bars[i].flags & VFIO_REGION_INFO_FLAG_CAPS)
-			off += self->bars[i].size - 4;
+		/* A vector table is in front, and is not the device's. */
+		off += self->bars[i].size - 4;
 		ASSERT_EQ(-EIO, vfio_pread(self->d.device, &value, 4, off));
 		ASSERT_EQ(-EIO, vfio_pwrite(self->d.device, &value, 4, off));
 		ASSERT_EQ(-EIO, vfio_pread(self->d.device, &value, 1, off));
@@ -295,14 +295,16 @@ TEST_F(rw, msix_table)
 	ASSERT_EQ(32, vfio_pread(self->d.device, buf, 32, off + end - 16));
 	ASSERT_EQ(0, memcmp(buf, ones, 16));
 	/* Behind it is the device's own, whatever that reads as. */
-	ASSERT_EQ(0, vfio_region_mmap(&self->d, bar, end & -VFIO_PAGE,
-				      VFIO_PAGE, &page));
-	for (off = 0; off < 16; off += 4) {
+	ASSERT_EQ(VFIO_ZPCI ? -EINVAL : 0,
+		  vfio_region_mmap(&self->d, bar, end & -VFIO_PAGE, VFIO_PAGE,
+				   &page));
+	for (off = 0; page && off < 16; off += 4) {
 		ASSERT_EQ(0, vfio_try_load32(page + end % VFIO_PAGE + off,
 					     &behind));
 		ASSERT_EQ(0, memcmp(buf + 16 + off, &behind, 4));
 	}
-	ASSERT_EQ(0, munmap(page, VFIO_PAGE));
+	if (page)
+		ASSERT_EQ(0, munmap(page, VFIO_PAGE));
 	off = self->bars[bar].offset;
 
 	/* The same through one large read of the whole BAR. */
@@ -329,8 +331,8 @@ TEST_F(rw, vectors)
 	uint64_t off = (uint64_t)VFIO_PCI_CONFIG_REGION_INDEX << 40;
 
 	ASSERT_EQ(8, preadv(self->d.device, iov, 2, off));
-	ASSERT_EQ(vfio_cfg_read32(&self->d, 0), a);
-	ASSERT_EQ(vfio_cfg_read32(&self->d, 4), b);
+	ASSERT_EQ(vfio_cfg_read32(&self->d, 0), le32toh(a));
+	ASSERT_EQ(vfio_cfg_read32(&self->d, 4), le32toh(b));
 }
 
 /*

@@ -47,11 +47,12 @@ static void work_dma(struct vfio_dev *d)
 	unsigned int i;
 
 	for (i = 0;; i++) {
-		uint64_t iova = (uint64_t)(i % 16) * DMA_SIZE;
+		uint64_t iova = VFIO_IOVA_BASE + (i % 16) * DMA_SIZE;
 
 		vfio_dma_map(d->container, mem, iova, DMA_SIZE);
 		if (i % 16 == 15)
-			vfio_dma_unmap(d->container, 0, 16ull * DMA_SIZE);
+			vfio_dma_unmap(d->container, VFIO_IOVA_BASE,
+				       16ull * DMA_SIZE);
 	}
 }
 
@@ -61,14 +62,15 @@ static void work_mmap(struct vfio_dev *d)
 	void *p;
 
 	for (;;) {
-		if (vfio_region_mmap(d, 0, 0, size, &p))
+		if (vfio_region_mmap(d, 0, 0, size, &p) && !VFIO_ZPCI)
 			_exit(1);
 		vfio_try_touch(p, size, 4096);
 		vfio_cfg_command(d, 0, PCI_COMMAND_MEMORY);
 		vfio_try_touch(p, size, 4096);
 		vfio_cfg_command(d, PCI_COMMAND_MEMORY, 0);
 		vfio_try_touch(p, size, 4096);
-		munmap(p, size);
+		if (p)
+			munmap(p, size);
 	}
 }
 
@@ -125,7 +127,7 @@ static void work_open(struct vfio_dev *d)
 	for (;;) {
 		vfio_dev_close(d);
 		vfio_dev_open(d, d->bdf, mode);
-		vfio_dma_map(d->container, mem, 0, 1 << 20);
+		vfio_dma_map(d->container, mem, VFIO_IOVA_BASE, 1 << 20);
 	}
 }
 
@@ -384,7 +386,8 @@ TEST_F(orphan, mapping_of_a_dead_process)
 	if (!pid) {
 		void *mem = vfio_alloc_pages(DMA_SIZE);
 
-		if (vfio_dma_map(self->d.container, mem, 0, DMA_SIZE) ||
+		if (vfio_dma_map(self->d.container, mem, VFIO_IOVA_BASE,
+				 DMA_SIZE) ||
 		    write(ready[1], "r", 1) != 1)
 			_exit(1);
 		for (;;)
@@ -397,8 +400,8 @@ TEST_F(orphan, mapping_of_a_dead_process)
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 
 	ASSERT_LE(self->before.pinned + DMA_SIZE / VFIO_PAGE, vfio_pinned_pages());
-	ASSERT_EQ(0, vfio_dma_unmap_flags(self->d.container, 0, DMA_SIZE, 0,
-					  &unmapped));
+	ASSERT_EQ(0, vfio_dma_unmap_flags(self->d.container, VFIO_IOVA_BASE,
+					  DMA_SIZE, 0, &unmapped));
 	ASSERT_EQ(DMA_SIZE, unmapped);
 	ASSERT_EQ(locked, vfio_proc_status_kb(getpid(), "VmLck"));
 	vfio_dev_close(&self->d);
@@ -410,7 +413,8 @@ TEST_F(orphan, locked_memory_is_counted)
 	int64_t locked = vfio_proc_status_kb(getpid(), "VmLck");
 	void *mem = vfio_alloc_pages(DMA_SIZE);
 
-	ASSERT_EQ(0, vfio_dma_map(self->d.container, mem, 0, DMA_SIZE));
+	ASSERT_EQ(0, vfio_dma_map(self->d.container, mem, VFIO_IOVA_BASE,
+				  DMA_SIZE));
 	ASSERT_EQ(locked + DMA_SIZE / 1024,
 		  vfio_proc_status_kb(getpid(), "VmLck"));
 	/* The container takes its mappings along. */

@@ -3,6 +3,7 @@
  * The virtualised configuration space: what a user reads, what a write does to
  * the user's view, and what it does to the hardware, which sysfs shows.
  */
+#include <endian.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <stdio.h>
@@ -33,7 +34,7 @@ static uint32_t hw_read32(const struct cfg *c, unsigned int pos)
 {
 	uint32_t value = 0;
 
-	return pread(c->hw, &value, 4, pos) == 4 ? value : ALL_ONES;
+	return pread(c->hw, &value, 4, pos) == 4 ? le32toh(value) : ALL_ONES;
 }
 
 static uint16_t hw_read16(const struct cfg *c, unsigned int pos)
@@ -43,6 +44,7 @@ static uint16_t hw_read16(const struct cfg *c, unsigned int pos)
 
 static int hw_write32(const struct cfg *c, unsigned int pos, uint32_t value)
 {
+	value = htole32(value);
 	return pwrite(c->hw, &value, 4, pos) == 4 ? 0 : -errno;
 }
 
@@ -103,8 +105,7 @@ TEST_F(config, size)
 {
 	struct cfg *c = &self->c;
 
-	ASSERT_EQ(c->exp ? PCI_CFG_SPACE_EXP_SIZE : PCI_CFG_SPACE_SIZE,
-		  c->size);
+	ASSERT_EQ(vfio_pci_config_size(c->d.bdf), c->size);
 }
 
 /* However it is read, it is the same. */
@@ -313,7 +314,8 @@ TEST_F(config, memory_enable)
 	for (width = 1; width <= 4; width *= 2) {
 		uint32_t cmd = vfio_cfg_read32(&c->d, PCI_COMMAND) |
 			       PCI_COMMAND_MEMORY;
-		uint32_t off = cmd & ~PCI_COMMAND_MEMORY;
+		uint32_t on = htole32(cmd);
+		uint32_t off = htole32(cmd & ~PCI_COMMAND_MEMORY);
 
 		ASSERT_EQ(width, vfio_region_write(&c->d,
 						   VFIO_PCI_CONFIG_REGION_INDEX,
@@ -325,7 +327,7 @@ TEST_F(config, memory_enable)
 
 		ASSERT_EQ(width, vfio_region_write(&c->d,
 						   VFIO_PCI_CONFIG_REGION_INDEX,
-						   PCI_COMMAND, &cmd, width));
+						   PCI_COMMAND, &on, width));
 		ASSERT_EQ(PCI_COMMAND_MEMORY,
 			  hw_read16(c, PCI_COMMAND) & PCI_COMMAND_MEMORY);
 		ASSERT_EQ(4, bar_read(c, bar));

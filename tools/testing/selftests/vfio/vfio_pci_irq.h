@@ -3,6 +3,7 @@
 #ifndef VFIO_PCI_IRQ_H
 #define VFIO_PCI_IRQ_H
 
+#include <endian.h>
 #include <stdio.h>
 #include <unistd.h>
 #include <linux/pci_regs.h>
@@ -49,18 +50,22 @@
 #define EXPECT_SILENT(fd) \
 	EXPECT_EQ(-ETIMEDOUT, vfio_eventfd_wait(fd, NEVER_MS, NULL))
 
+/* Registers are little-endian, whatever the CPU is. */
 static inline int reg_write(const struct vfio_dev *d, uint32_t index,
 			    uint64_t reg, uint32_t value)
 {
-	return vfio_region_write(d, index, reg, &value, 4) == 4 ? 0 : -EIO;
+	uint32_t bytes = htole32(value);
+
+	return vfio_region_write(d, index, reg, &bytes, 4) == 4 ? 0 : -EIO;
 }
 
 static inline uint32_t reg_read(const struct vfio_dev *d, uint32_t index,
 				uint64_t reg)
 {
-	uint32_t value = 0;
+	uint32_t bytes = 0;
 
-	return vfio_region_read(d, index, reg, &value, 4) == 4 ? value : ~0u;
+	return vfio_region_read(d, index, reg, &bytes, 4) == 4 ?
+	       le32toh(bytes) : ~0u;
 }
 
 static inline int edu_raise(const struct vfio_dev *d)

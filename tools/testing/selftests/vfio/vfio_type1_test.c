@@ -11,6 +11,8 @@
 #include "vfio_variants.h"
 
 #define PAGE VFIO_PAGE
+#define BASE VFIO_IOVA_BASE
+#define AT (BASE + MiB)
 #define MiB 0x100000ULL
 #define RW (VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
 #define BITMAP VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP
@@ -36,7 +38,7 @@ FIXTURE_VARIANT_ADD(type1, v2) { .type = VFIO_TYPE1v2_IOMMU, .v2 = true };
 
 FIXTURE_SETUP(type1)
 {
-	VFIO_DEV_OPEN_OR_SKIP(&self->d, VFIO_EDU, variant->type);
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, VFIO_ANY, variant->type);
 	self->c = self->d.container;
 	self->size = MiB;
 	self->mem = vfio_alloc_pages(self->size);
@@ -221,7 +223,7 @@ TEST_F(type1, map_arguments)
 {
 	struct vfio_iommu_type1_dma_map map = {
 		.argsz = sizeof(map) - 1, .flags = RW,
-		.vaddr = (uintptr_t)self->mem, .size = PAGE,
+		.vaddr = (uintptr_t)self->mem, .iova = BASE, .size = PAGE,
 	};
 	char *m = self->mem;
 	int c = self->c;
@@ -232,28 +234,28 @@ TEST_F(type1, map_arguments)
 	EXPECT_EQ(0, vfio_ioctl(c, VFIO_IOMMU_MAP_DMA, &map));
 	EXPECT_EQ(-EEXIST, vfio_ioctl(c, VFIO_IOMMU_MAP_DMA, &map));
 
-	EXPECT_EQ(-EINVAL, vfio_dma_map_flags(c, m, MiB, PAGE, 0));
-	EXPECT_EQ(-EINVAL, vfio_dma_map_flags(c, m, MiB, PAGE, 8 | RW));
-	EXPECT_EQ(-EINVAL, vfio_dma_map_flags(c, m, MiB, PAGE,
+	EXPECT_EQ(-EINVAL, vfio_dma_map_flags(c, m, AT, PAGE, 0));
+	EXPECT_EQ(-EINVAL, vfio_dma_map_flags(c, m, AT, PAGE, 8 | RW));
+	EXPECT_EQ(-EINVAL, vfio_dma_map_flags(c, m, AT, PAGE,
 					      VFIO_DMA_MAP_FLAG_VADDR | RW));
-	EXPECT_EQ(-EINVAL, vfio_dma_map(c, m, MiB, 0));
-	EXPECT_EQ(-EINVAL, vfio_dma_map(c, m, MiB, PAGE - 1));
-	EXPECT_EQ(-EINVAL, vfio_dma_map(c, m, MiB, 512));
-	EXPECT_EQ(-EINVAL, vfio_dma_map(c, m, MiB + 512, PAGE));
-	EXPECT_EQ(-EINVAL, vfio_dma_map(c, m + 512, MiB, PAGE));
+	EXPECT_EQ(-EINVAL, vfio_dma_map(c, m, AT, 0));
+	EXPECT_EQ(-EINVAL, vfio_dma_map(c, m, AT, PAGE - 1));
+	EXPECT_EQ(-EINVAL, vfio_dma_map(c, m, AT, 512));
+	EXPECT_EQ(-EINVAL, vfio_dma_map(c, m, AT + 512, PAGE));
+	EXPECT_EQ(-EINVAL, vfio_dma_map(c, m + 512, AT, PAGE));
 	/* Over the top of either address space. */
 	EXPECT_EQ(-EINVAL, vfio_dma_map(c, m, -PAGE, 2 * PAGE));
-	EXPECT_EQ(-EINVAL, vfio_dma_map(c, (void *)-PAGE, MiB, 2 * PAGE));
-	EXPECT_EQ(-EINVAL, vfio_dma_map(c, m, MiB, -PAGE));
-	EXPECT_EQ(-EFAULT, vfio_dma_map(c, (void *)-PAGE, MiB, PAGE));
+	EXPECT_EQ(-EINVAL, vfio_dma_map(c, (void *)-PAGE, AT, 2 * PAGE));
+	EXPECT_EQ(-EINVAL, vfio_dma_map(c, m, AT, -PAGE));
+	EXPECT_EQ(-EFAULT, vfio_dma_map(c, (void *)-PAGE, AT, PAGE));
 	/* Overlaps: at the end, the start, around, within. */
-	EXPECT_EQ(0, vfio_dma_map(c, m, MiB, 4 * PAGE));
-	EXPECT_EQ(-EEXIST, vfio_dma_map(c, m, MiB - PAGE, 2 * PAGE));
-	EXPECT_EQ(-EEXIST, vfio_dma_map(c, m, MiB + 3 * PAGE, 2 * PAGE));
-	EXPECT_EQ(-EEXIST, vfio_dma_map(c, m, MiB - PAGE, 8 * PAGE));
-	EXPECT_EQ(-EEXIST, vfio_dma_map(c, m, MiB + PAGE, PAGE));
-	EXPECT_EQ(0, vfio_dma_map(c, m, MiB - PAGE, PAGE));
-	EXPECT_EQ(0, vfio_dma_map(c, m, MiB + 4 * PAGE, PAGE));
+	EXPECT_EQ(0, vfio_dma_map(c, m, AT, 4 * PAGE));
+	EXPECT_EQ(-EEXIST, vfio_dma_map(c, m, AT - PAGE, 2 * PAGE));
+	EXPECT_EQ(-EEXIST, vfio_dma_map(c, m, AT + 3 * PAGE, 2 * PAGE));
+	EXPECT_EQ(-EEXIST, vfio_dma_map(c, m, AT - PAGE, 8 * PAGE));
+	EXPECT_EQ(-EEXIST, vfio_dma_map(c, m, AT + PAGE, PAGE));
+	EXPECT_EQ(0, vfio_dma_map(c, m, AT - PAGE, PAGE));
+	EXPECT_EQ(0, vfio_dma_map(c, m, AT + 4 * PAGE, PAGE));
 }
 
 TEST_F(type1, map_memory)
@@ -264,18 +266,18 @@ TEST_F(type1, map_memory)
 	int c = self->c;
 
 	/* Not there, not there in part, not with these rights. */
-	EXPECT_EQ(-EFAULT, vfio_dma_map(c, NULL, MiB, PAGE));
+	EXPECT_EQ(-EFAULT, vfio_dma_map(c, NULL, AT, PAGE));
 	ASSERT_EQ(0, munmap(m + self->size / 4, PAGE));
-	EXPECT_EQ(-EFAULT, vfio_dma_map(c, m, MiB, self->size));
+	EXPECT_EQ(-EFAULT, vfio_dma_map(c, m, AT, self->size));
 	ASSERT_EQ(0, mprotect(m, PAGE, PROT_READ));
-	EXPECT_EQ(-EFAULT, vfio_dma_map(c, m, MiB, PAGE));
-	EXPECT_EQ(-EFAULT, vfio_dma_map_flags(c, m, MiB, PAGE,
+	EXPECT_EQ(-EFAULT, vfio_dma_map(c, m, AT, PAGE));
+	EXPECT_EQ(-EFAULT, vfio_dma_map_flags(c, m, AT, PAGE,
 					      VFIO_DMA_MAP_FLAG_WRITE));
-	EXPECT_EQ(0, vfio_dma_map_flags(c, m, MiB, PAGE,
+	EXPECT_EQ(0, vfio_dma_map_flags(c, m, AT, PAGE,
 					VFIO_DMA_MAP_FLAG_READ));
-	EXPECT_EQ(0, vfio_dma_unmap(c, MiB, PAGE));
+	EXPECT_EQ(0, vfio_dma_unmap(c, AT, PAGE));
 	ASSERT_EQ(0, mprotect(m, PAGE, PROT_NONE));
-	EXPECT_EQ(-EFAULT, vfio_dma_map_flags(c, m, MiB, PAGE,
+	EXPECT_EQ(-EFAULT, vfio_dma_map_flags(c, m, AT, PAGE,
 					      VFIO_DMA_MAP_FLAG_READ));
 
 	EXPECT_EQ(avail, vfio_dma_avail(c));
@@ -290,22 +292,22 @@ TEST_F(type1, unmap_arguments)
 	uint64_t done;
 	int c = self->c;
 
-	ASSERT_EQ(0, vfio_dma_map(c, self->mem, 0, 4 * PAGE));
+	ASSERT_EQ(0, vfio_dma_map(c, self->mem, BASE, 4 * PAGE));
 	EXPECT_EQ(-EFAULT, vfio_ioctl(c, VFIO_IOMMU_UNMAP_DMA, NULL));
 	EXPECT_EQ(-EINVAL, vfio_ioctl(c, VFIO_IOMMU_UNMAP_DMA, &unmap));
-	EXPECT_EQ(-EINVAL, vfio_dma_unmap_flags(c, 0, PAGE, 8, NULL));
+	EXPECT_EQ(-EINVAL, vfio_dma_unmap_flags(c, BASE, PAGE, 8, NULL));
 	EXPECT_EQ(-EINVAL, unmap_size(c, 0, 0, &done));
-	EXPECT_EQ(-EINVAL, unmap_size(c, 0, 512, &done));
-	EXPECT_EQ(-EINVAL, unmap_size(c, 512, PAGE, &done));
+	EXPECT_EQ(-EINVAL, unmap_size(c, BASE, 512, &done));
+	EXPECT_EQ(-EINVAL, unmap_size(c, BASE + 512, PAGE, &done));
 	EXPECT_EQ(-EINVAL, unmap_size(c, 2 * PAGE, -PAGE, &done));
-	EXPECT_EQ(-EINVAL, vfio_dma_unmap_flags(c, PAGE, 0,
+	EXPECT_EQ(-EINVAL, vfio_dma_unmap_flags(c, BASE + PAGE, 0,
 						VFIO_DMA_UNMAP_FLAG_ALL, NULL));
-	EXPECT_EQ(-EINVAL, vfio_dma_unmap_flags(c, 0, PAGE,
+	EXPECT_EQ(-EINVAL, vfio_dma_unmap_flags(c, BASE, PAGE,
 						VFIO_DMA_UNMAP_FLAG_ALL, NULL));
 	/* A bitmap is asked for, but none is given. */
-	EXPECT_EQ(-EINVAL, vfio_dma_unmap_flags(c, 0, PAGE, BITMAP, NULL));
+	EXPECT_EQ(-EINVAL, vfio_dma_unmap_flags(c, BASE, PAGE, BITMAP, NULL));
 	/* It is no error to unmap nothing. */
-	EXPECT_EQ(0, unmap_size(c, MiB, PAGE, &done));
+	EXPECT_EQ(0, unmap_size(c, AT, PAGE, &done));
 	EXPECT_EQ(0, done);
 	EXPECT_EQ(0, unmap_all(c, &done));
 	EXPECT_EQ(4 * PAGE, done);
@@ -319,25 +321,25 @@ TEST_F(type1, unmap_part)
 	uint64_t done = 0;
 	int c = self->c;
 
-	ASSERT_EQ(0, vfio_dma_map(c, self->mem, MiB, 4 * PAGE));
+	ASSERT_EQ(0, vfio_dma_map(c, self->mem, AT, 4 * PAGE));
 	if (variant->v2) {
-		EXPECT_EQ(-EINVAL, unmap_size(c, MiB, PAGE, &done));
-		EXPECT_EQ(-EINVAL, unmap_size(c, MiB + PAGE, PAGE, &done));
-		EXPECT_EQ(-EINVAL, unmap_size(c, MiB + PAGE, MiB, &done));
-		EXPECT_EQ(-EINVAL, unmap_size(c, 0, MiB + PAGE, &done));
-		EXPECT_EQ(0, unmap_size(c, 0, 2 * MiB, &done));
+		EXPECT_EQ(-EINVAL, unmap_size(c, AT, PAGE, &done));
+		EXPECT_EQ(-EINVAL, unmap_size(c, AT + PAGE, PAGE, &done));
+		EXPECT_EQ(-EINVAL, unmap_size(c, AT + PAGE, MiB, &done));
+		EXPECT_EQ(-EINVAL, unmap_size(c, BASE, MiB + PAGE, &done));
+		EXPECT_EQ(0, unmap_size(c, BASE, 2 * MiB, &done));
 		EXPECT_EQ(4 * PAGE, done);
 		return;
 	}
 	/* From the middle on: nothing. From the start on: everything. */
-	EXPECT_EQ(0, unmap_size(c, MiB + PAGE, PAGE, &done));
+	EXPECT_EQ(0, unmap_size(c, AT + PAGE, PAGE, &done));
 	EXPECT_EQ(0, done);
-	EXPECT_EQ(0, unmap_size(c, MiB + PAGE, MiB, &done));
+	EXPECT_EQ(0, unmap_size(c, AT + PAGE, MiB, &done));
 	EXPECT_EQ(0, done);
-	EXPECT_EQ(0, unmap_size(c, MiB, PAGE, &done));
+	EXPECT_EQ(0, unmap_size(c, AT, PAGE, &done));
 	EXPECT_EQ(4 * PAGE, done);
-	ASSERT_EQ(0, vfio_dma_map(c, self->mem, MiB, 4 * PAGE));
-	EXPECT_EQ(0, unmap_size(c, 0, MiB + PAGE, &done));
+	ASSERT_EQ(0, vfio_dma_map(c, self->mem, AT, 4 * PAGE));
+	EXPECT_EQ(0, unmap_size(c, BASE, MiB + PAGE, &done));
 	EXPECT_EQ(4 * PAGE, done);
 }
 
@@ -348,22 +350,22 @@ TEST_F(type1, unmap_several)
 
 	for (i = 0; i < 8; i++)
 		ASSERT_EQ(0, vfio_dma_map(c, self->mem + i * PAGE,
-					  MiB + i * 2 * PAGE, PAGE));
-	EXPECT_EQ(0, unmap_size(c, MiB + PAGE, 4 * PAGE, &done));
+					  AT + i * 2 * PAGE, PAGE));
+	EXPECT_EQ(0, unmap_size(c, AT + PAGE, 4 * PAGE, &done));
 	EXPECT_EQ(2 * PAGE, done);
-	EXPECT_EQ(0, unmap_size(c, 0, (1ULL << 38), &done));
+	EXPECT_EQ(0, unmap_size(c, BASE, (1ULL << 38), &done));
 	EXPECT_EQ(6 * PAGE, done);
 }
 
 /* A range that ends with the address space. 6.12 finds nothing in it. */
 TEST_F(type1, unmap_to_the_top)
 {
-	uint64_t done;
+	uint64_t iova = AT, done;
 
-	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, MiB, PAGE));
-	EXPECT_EQ(0, unmap_size(self->c, MiB, -MiB, &done));
+	ASSERT_EQ(0, vfio_dma_map(self->c, self->mem, iova, PAGE));
+	EXPECT_EQ(0, unmap_size(self->c, iova, -iova, &done));
 	EXPECT_EQ(PAGE, done);
-	EXPECT_EQ(-EINVAL, unmap_size(self->c, MiB, -MiB + PAGE, &done));
+	EXPECT_EQ(-EINVAL, unmap_size(self->c, iova, -iova + PAGE, &done));
 }
 
 TEST_F(type1, entry_limit)
@@ -379,43 +381,44 @@ TEST_F(type1, entry_limit)
 	/* It is the limit of containers to come. */
 	EXPECT_EQ(65535, vfio_dma_avail(self->c));
 	vfio_dev_close(&self->d);
-	ASSERT_EQ(0, vfio_dev_open(&d, VFIO_EDU, variant->type));
+	ASSERT_EQ(0, vfio_dev_open(&d, VFIO_ANY, variant->type));
 	ASSERT_EQ(0, vfio_sysfs_write(DMA_ENTRY_LIMIT, saved));
 
 	for (i = 0; i < 3; i++) {
 		EXPECT_EQ(3 - i, vfio_dma_avail(d.container));
 		ASSERT_EQ(0, vfio_dma_map(d.container, self->mem,
-					  i * PAGE, PAGE));
+					  BASE + i * PAGE, PAGE));
 	}
-	EXPECT_EQ(-ENOSPC, vfio_dma_map(d.container, self->mem, MiB, PAGE));
-	EXPECT_EQ(-EEXIST, vfio_dma_map(d.container, self->mem, 0, PAGE));
-	EXPECT_EQ(-EINVAL, vfio_dma_map(d.container, self->mem, 1, PAGE));
+	EXPECT_EQ(-ENOSPC, vfio_dma_map(d.container, self->mem, AT, PAGE));
+	EXPECT_EQ(-EEXIST, vfio_dma_map(d.container, self->mem, BASE, PAGE));
+	EXPECT_EQ(-EINVAL, vfio_dma_map(d.container, self->mem, BASE + 1, PAGE));
 	EXPECT_EQ(-ENOSPC, vfio_dma_map(d.container, self->mem, -PAGE, PAGE));
-	EXPECT_EQ(0, vfio_dma_unmap(d.container, 0, PAGE));
+	EXPECT_EQ(0, vfio_dma_unmap(d.container, BASE, PAGE));
 	EXPECT_EQ(1, vfio_dma_avail(d.container));
-	EXPECT_EQ(0, vfio_dma_map(d.container, self->mem, MiB, PAGE));
+	EXPECT_EQ(0, vfio_dma_map(d.container, self->mem, AT, PAGE));
 	vfio_dev_close(&d);
 }
 
 /*
  * Where nothing keeps a device from raising others' interrupts, the administrator has
- * to say so. An IOMMU on x86 remaps them, Arm's ITS knows whose they are.
+ * to say so. An IOMMU on x86 remaps them, Arm's ITS and zPCI know whose they
+ * are.
  */
 TEST_F(type1, unsafe_interrupts)
 {
 	bool remapped = vfio_interrupt_lines("IR-") > 0 ||
-			vfio_interrupt_lines("ITS-") > 0;
+			vfio_interrupt_lines("ITS-") > 0 || VFIO_ZPCI;
 	char saved[16];
 	int ret;
 
 	vfio_dev_close(&self->d);
 	ASSERT_EQ(0, vfio_sysfs_read(UNSAFE, saved, sizeof(saved)));
 	ASSERT_EQ(0, vfio_sysfs_write(UNSAFE, "N"));
-	ret = vfio_dev_open(&self->d, VFIO_EDU, variant->type);
+	ret = vfio_dev_open(&self->d, VFIO_ANY, variant->type);
 	EXPECT_EQ(remapped ? 0 : -EPERM, ret);
 	ASSERT_EQ(0, vfio_sysfs_write(UNSAFE, "Y"));
 	vfio_dev_close(&self->d);
-	EXPECT_EQ(0, vfio_dev_open(&self->d, VFIO_EDU, variant->type));
+	EXPECT_EQ(0, vfio_dev_open(&self->d, VFIO_ANY, variant->type));
 	ASSERT_EQ(0, vfio_sysfs_write(UNSAFE, saved));
 }
 
@@ -428,27 +431,27 @@ TEST_F(type1, update_vaddr)
 	uint64_t done;
 	int c = self->c;
 
-	ASSERT_EQ(0, vfio_dma_map(c, m, MiB, 2 * PAGE));
-	ASSERT_EQ(0, vfio_dma_map(c, m + 2 * PAGE, 2 * MiB, PAGE));
+	ASSERT_EQ(0, vfio_dma_map(c, m, AT, 2 * PAGE));
+	ASSERT_EQ(0, vfio_dma_map(c, m + 2 * PAGE, BASE + 2 * MiB, PAGE));
 	/* Nothing was taken away. */
-	EXPECT_EQ(-EINVAL, vfio_dma_map_flags(c, m, MiB, 2 * PAGE, vaddr));
-	EXPECT_EQ(-ENOENT, vfio_dma_map_flags(c, m, 0, PAGE, vaddr));
+	EXPECT_EQ(-EINVAL, vfio_dma_map_flags(c, m, AT, 2 * PAGE, vaddr));
+	EXPECT_EQ(-ENOENT, vfio_dma_map_flags(c, m, BASE, PAGE, vaddr));
 
-	EXPECT_EQ(0, vfio_dma_unmap_flags(c, MiB, 2 * PAGE, inval, &done));
+	EXPECT_EQ(0, vfio_dma_unmap_flags(c, AT, 2 * PAGE, inval, &done));
 	EXPECT_EQ(2 * PAGE, done);
 	/* Twice is an error, and none of the others is taken then. */
-	EXPECT_EQ(-EINVAL, vfio_dma_unmap_flags(c, 0, 4 * MiB, inval, &done));
-	EXPECT_EQ(-EINVAL, vfio_dma_map_flags(c, m, 2 * MiB, PAGE, vaddr));
+	EXPECT_EQ(-EINVAL, vfio_dma_unmap_flags(c, BASE, 4 * MiB, inval, &done));
+	EXPECT_EQ(-EINVAL, vfio_dma_map_flags(c, m, AT + MiB, PAGE, vaddr));
 
-	EXPECT_EQ(-EEXIST, vfio_dma_map(c, m, MiB, 2 * PAGE));
-	EXPECT_EQ(-EINVAL, vfio_dma_map_flags(c, m, MiB, PAGE, vaddr));
-	EXPECT_EQ(-EINVAL, vfio_dma_map_flags(c, m, MiB, 3 * PAGE, vaddr));
-	EXPECT_EQ(-EBUSY, vfio_dev_open_with(&d2, VFIO_TESTDEV, &self->d));
+	EXPECT_EQ(-EEXIST, vfio_dma_map(c, m, AT, 2 * PAGE));
+	EXPECT_EQ(-EINVAL, vfio_dma_map_flags(c, m, AT, PAGE, vaddr));
+	EXPECT_EQ(-EINVAL, vfio_dma_map_flags(c, m, AT, 3 * PAGE, vaddr));
+	EXPECT_EQ(-EBUSY, vfio_dev_open_with(&d2, VFIO_ANOTHER, &self->d));
 	/* Another mapping is not in the way of anything. */
-	EXPECT_EQ(0, vfio_dma_map(c, m, 3 * MiB, PAGE));
-	EXPECT_EQ(0, vfio_dma_map_flags(c, m, MiB, 2 * PAGE, vaddr));
-	EXPECT_EQ(-EINVAL, vfio_dma_map_flags(c, m, MiB, 2 * PAGE, vaddr));
-	EXPECT_EQ(0, vfio_dev_open_with(&d2, VFIO_TESTDEV, &self->d));
+	EXPECT_EQ(0, vfio_dma_map(c, m, BASE + 3 * MiB, PAGE));
+	EXPECT_EQ(0, vfio_dma_map_flags(c, m, AT, 2 * PAGE, vaddr));
+	EXPECT_EQ(-EINVAL, vfio_dma_map_flags(c, m, AT, 2 * PAGE, vaddr));
+	EXPECT_EQ(0, vfio_dev_open_with(&d2, VFIO_ANOTHER, &self->d));
 	vfio_dev_close(&d2);
 
 	EXPECT_EQ(0, vfio_dma_unmap_flags(c, 0, 0, inval |
@@ -459,7 +462,7 @@ TEST_F(type1, update_vaddr)
 	/* To unmap makes up for it. */
 	EXPECT_EQ(0, unmap_all(c, &done));
 	EXPECT_EQ(4 * PAGE, done);
-	EXPECT_EQ(0, vfio_dev_open_with(&d2, VFIO_TESTDEV, &self->d));
+	EXPECT_EQ(0, vfio_dev_open_with(&d2, VFIO_ANOTHER, &self->d));
 	vfio_dev_close(&d2);
 }
 
@@ -473,14 +476,14 @@ TEST_F(type1, groups_come_and_go)
 	int round;
 
 	for (round = 0; round < 3; round++) {
-		ASSERT_EQ(0, vfio_dma_map(c, self->mem, MiB, MiB));
-		ASSERT_EQ(0, vfio_dev_open_with(&d2, VFIO_TESTDEV, &self->d));
-		ASSERT_EQ(0, vfio_dma_map(c, self->mem, 2 * MiB, MiB));
-		EXPECT_EQ(0, unmap_size(c, MiB, MiB, &done));
+		ASSERT_EQ(0, vfio_dma_map(c, self->mem, AT, MiB));
+		ASSERT_EQ(0, vfio_dev_open_with(&d2, VFIO_ANOTHER, &self->d));
+		ASSERT_EQ(0, vfio_dma_map(c, self->mem, BASE + 2 * MiB, MiB));
+		EXPECT_EQ(0, unmap_size(c, AT, MiB, &done));
 		EXPECT_EQ(MiB, done);
 		vfio_dev_close(&d2);
 		EXPECT_EQ(avail - 1, vfio_dma_avail(c));
-		EXPECT_EQ(0, unmap_size(c, 2 * MiB, MiB, &done));
+		EXPECT_EQ(0, unmap_size(c, BASE + 2 * MiB, MiB, &done));
 		EXPECT_EQ(MiB, done);
 	}
 }
@@ -491,11 +494,11 @@ TEST_F(type1, nesting)
 
 	vfio_dev_close(&self->d);
 	/* As the IOMMU likes; but then it must work like the second version. */
-	if (vfio_dev_open(&d, VFIO_EDU, VFIO_TYPE1_NESTING_IOMMU))
+	if (vfio_dev_open(&d, VFIO_ANY, VFIO_TYPE1_NESTING_IOMMU))
 		SKIP(return, "no nesting here");
-	ASSERT_EQ(0, vfio_dma_map(d.container, self->mem, MiB, 4 * PAGE));
-	EXPECT_EQ(-EINVAL, unmap_size(d.container, MiB, PAGE, NULL));
-	EXPECT_EQ(0, unmap_size(d.container, MiB, 4 * PAGE, NULL));
+	ASSERT_EQ(0, vfio_dma_map(d.container, self->mem, AT, 4 * PAGE));
+	EXPECT_EQ(-EINVAL, unmap_size(d.container, AT, PAGE, NULL));
+	EXPECT_EQ(0, unmap_size(d.container, AT, 4 * PAGE, NULL));
 	vfio_dev_close(&d);
 }
 
@@ -556,44 +559,45 @@ TEST_F(type1, dirty_arguments)
 		EXPECT_EQ(-EACCES, dirty(c, 0));
 		return;
 	}
-	ASSERT_EQ(0, vfio_dma_map(c, self->mem, MiB, 64 * PAGE));
+	ASSERT_EQ(0, vfio_dma_map(c, self->mem, AT, 64 * PAGE));
 	EXPECT_EQ(-EFAULT, vfio_ioctl(c, VFIO_IOMMU_DIRTY_PAGES, NULL));
 	EXPECT_EQ(-EINVAL, vfio_ioctl(c, VFIO_IOMMU_DIRTY_PAGES, &d));
 	EXPECT_EQ(-EINVAL, dirty(c, 0));
 	EXPECT_EQ(-EINVAL, dirty(c, 8));
 	EXPECT_EQ(-EINVAL, dirty(c, START | STOP));
 	EXPECT_EQ(0, dirty(c, STOP));
-	EXPECT_EQ(-EINVAL, dirty_get(c, MiB, 64 * PAGE, PAGE, bits, 8));
-	EXPECT_EQ(-EINVAL, dirty_unmap(c, MiB, 64 * PAGE, PAGE, bits, 8,
+	EXPECT_EQ(-EINVAL, dirty_get(c, AT, 64 * PAGE, PAGE, bits, 8));
+	EXPECT_EQ(-EINVAL, dirty_unmap(c, AT, 64 * PAGE, PAGE, bits, 8,
 				       &done));
 	EXPECT_EQ(0, dirty(c, START));
 	EXPECT_EQ(0, dirty(c, START));
 	EXPECT_EQ(-EINVAL, dirty(c, GET));
 
-	EXPECT_EQ(-EINVAL, dirty_get(c, MiB, 64 * PAGE, PAGE, bits, 4));
-	EXPECT_EQ(-EINVAL, dirty_get(c, MiB, 64 * PAGE, PAGE, bits, 0));
-	EXPECT_EQ(-EINVAL, dirty_get(c, MiB, 64 * PAGE, 2 * PAGE, bits, 8));
-	EXPECT_EQ(-EINVAL, dirty_get(c, MiB, 64 * PAGE, 0, bits, 8));
-	EXPECT_EQ(-EINVAL, dirty_get(c, MiB, 0, PAGE, bits, 8));
-	EXPECT_EQ(-EINVAL, dirty_get(c, MiB, PAGE / 2, PAGE, bits, 8));
-	EXPECT_EQ(-EINVAL, dirty_get(c, MiB + 512, PAGE, PAGE, bits, 8));
-	EXPECT_EQ(-EINVAL, dirty_get(c, MiB, 63 * PAGE, PAGE, bits, 8));
-	EXPECT_EQ(-EINVAL, dirty_get(c, MiB + PAGE, 63 * PAGE, PAGE, bits, 8));
-	EXPECT_EQ(-EINVAL, dirty_get(c, MiB, 64 * PAGE, PAGE, bits,
+	EXPECT_EQ(-EINVAL, dirty_get(c, AT, 64 * PAGE, PAGE, bits, 4));
+	EXPECT_EQ(-EINVAL, dirty_get(c, AT, 64 * PAGE, PAGE, bits, 0));
+	EXPECT_EQ(-EINVAL, dirty_get(c, AT, 64 * PAGE, 2 * PAGE, bits, 8));
+	EXPECT_EQ(-EINVAL, dirty_get(c, AT, 64 * PAGE, 0, bits, 8));
+	EXPECT_EQ(-EINVAL, dirty_get(c, AT, 0, PAGE, bits, 8));
+	EXPECT_EQ(-EINVAL, dirty_get(c, AT, PAGE / 2, PAGE, bits, 8));
+	EXPECT_EQ(-EINVAL, dirty_get(c, AT + 512, PAGE, PAGE, bits, 8));
+	EXPECT_EQ(-EINVAL, dirty_get(c, AT, 63 * PAGE, PAGE, bits, 8));
+	EXPECT_EQ(-EINVAL, dirty_get(c, AT + PAGE, 63 * PAGE, PAGE, bits, 8));
+	EXPECT_EQ(-EINVAL, dirty_get(c, AT, 64 * PAGE, PAGE, bits,
 				     256 * MiB + 8));
 	EXPECT_EQ(-EINVAL, dirty_get(c, 2 * PAGE, -PAGE, PAGE, bits,
 				     256 * MiB));
-	EXPECT_EQ(-EFAULT, dirty_get(c, MiB, 64 * PAGE, PAGE, NULL, 8));
-	EXPECT_EQ(-EINVAL, dirty_get(c, MiB, 64 * PAGE, PAGE,
-				     (void *)-PAGE, 8));
-	EXPECT_EQ(-EFAULT, dirty_unmap(c, MiB, 64 * PAGE, PAGE, NULL, 8,
+	EXPECT_EQ(-EFAULT, dirty_get(c, AT, 64 * PAGE, PAGE, NULL, 8));
+	/* Where users have the whole address space, nothing is there. */
+	EXPECT_EQ(VFIO_ZPCI ? -EFAULT : -EINVAL,
+		  dirty_get(c, AT, 64 * PAGE, PAGE, (void *)-PAGE, 8));
+	EXPECT_EQ(-EFAULT, dirty_unmap(c, AT, 64 * PAGE, PAGE, NULL, 8,
 				       &done));
-	EXPECT_EQ(-EINVAL, dirty_unmap(c, MiB, 64 * PAGE, 2 * PAGE, bits, 8,
+	EXPECT_EQ(-EINVAL, dirty_unmap(c, AT, 64 * PAGE, 2 * PAGE, bits, 8,
 				       &done));
-	EXPECT_EQ(-EINVAL, dirty_unmap(c, MiB, 64 * PAGE, PAGE, bits, 0,
+	EXPECT_EQ(-EINVAL, dirty_unmap(c, AT, 64 * PAGE, PAGE, bits, 0,
 				       &done));
 	/* None of this unmapped anything. */
-	EXPECT_EQ(0, dirty_unmap(c, MiB, 64 * PAGE, PAGE, bits, 8, &done));
+	EXPECT_EQ(0, dirty_unmap(c, AT, 64 * PAGE, PAGE, bits, 8, &done));
 	EXPECT_EQ(64 * PAGE, done);
 	EXPECT_EQ(-1ULL, bits[0]);
 	EXPECT_EQ(0, bits[1]);
@@ -611,7 +615,7 @@ static void dirty_layout(struct __test_metadata *_metadata, int c, void *mem)
 	EXPECT_EQ(0, dirty(c, START));
 	for (i = 0; i < ARRAY_SIZE(layout); i++)
 		ASSERT_EQ(0, vfio_dma_map(c, mem,
-					  MiB + layout[i].page * PAGE,
+					  AT + layout[i].page * PAGE,
 					  layout[i].npages * PAGE));
 }
 
@@ -627,7 +631,7 @@ TEST_F(type1, dirty_everything)
 	dirty_layout(_metadata, self->c, self->mem);
 	for (i = 0; i < 2; i++) {
 		memset(bits, 0, sizeof(bits));
-		EXPECT_EQ(0, dirty_get(c, MiB, 256 * PAGE, PAGE, bits,
+		EXPECT_EQ(0, dirty_get(c, AT, 256 * PAGE, PAGE, bits,
 				       sizeof(bits)));
 		EXPECT_EQ(0xf0000000000001f8ULL,
 			  bits[0] & 0xf0000000000001f8ULL);
@@ -637,17 +641,17 @@ TEST_F(type1, dirty_everything)
 	}
 	/* The bitmap of an unmap begins where the unmap does. */
 	memset(bits, 0, sizeof(bits));
-	EXPECT_EQ(0, dirty_unmap(c, MiB + 60 * PAGE, 70 * PAGE, PAGE, bits, 16,
+	EXPECT_EQ(0, dirty_unmap(c, AT + 60 * PAGE, 70 * PAGE, PAGE, bits, 16,
 				 &done));
 	EXPECT_EQ(10 * PAGE, done);
 	EXPECT_EQ(0x3ffULL, bits[0] & 0x3ffULL);
 	EXPECT_EQ(0, bits[1]);
 	memset(bits, 0, sizeof(bits));
-	EXPECT_EQ(0, dirty_get(c, MiB, 256 * PAGE, PAGE, bits, sizeof(bits)));
+	EXPECT_EQ(0, dirty_get(c, AT, 256 * PAGE, PAGE, bits, sizeof(bits)));
 	EXPECT_EQ(0xf8ULL, bits[0] & 0xf8);
 	EXPECT_EQ(0, bits[1]);
 	EXPECT_EQ(0, dirty(c, STOP));
-	EXPECT_EQ(-EINVAL, dirty_get(c, MiB, 256 * PAGE, PAGE, bits, 32));
+	EXPECT_EQ(-EINVAL, dirty_get(c, AT, 256 * PAGE, PAGE, bits, 32));
 }
 
 /* 6.12 reports pages behind a mapping from the second query on. */
@@ -661,7 +665,7 @@ TEST_F(type1, dirty_holes_are_clean)
 	dirty_layout(_metadata, self->c, self->mem);
 	for (i = 0; i < 3; i++) {
 		memset(bits, 0, sizeof(bits));
-		EXPECT_EQ(0, dirty_get(self->c, MiB, 256 * PAGE, PAGE, bits,
+		EXPECT_EQ(0, dirty_get(self->c, AT, 256 * PAGE, PAGE, bits,
 				       sizeof(bits)));
 		EXPECT_EQ(0xf0000000000001f8ULL, bits[0]);
 		EXPECT_EQ(0x3fULL, bits[1]);

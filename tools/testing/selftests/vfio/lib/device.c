@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Group, container and device files, and the regions of a device. */
+#include <endian.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -361,6 +362,7 @@ int vfio_region_mmap(const struct vfio_dev *d, uint32_t index, uint64_t offset,
 			 info.offset + offset, addr);
 }
 
+/* Config space is little-endian, whatever the CPU is. */
 static uint32_t cfg_read(const struct vfio_dev *d, unsigned int offset,
 			 size_t len)
 {
@@ -369,7 +371,7 @@ static uint32_t cfg_read(const struct vfio_dev *d, unsigned int offset,
 	if (vfio_region_read(d, VFIO_PCI_CONFIG_REGION_INDEX, offset, &value,
 			     len) != (int64_t)len)
 		return ~0u;
-	return value;
+	return le32toh(value);
 }
 
 uint8_t vfio_cfg_read8(const struct vfio_dev *d, unsigned int offset)
@@ -388,10 +390,11 @@ uint32_t vfio_cfg_read32(const struct vfio_dev *d, unsigned int offset)
 }
 
 static int cfg_write(const struct vfio_dev *d, unsigned int offset,
-		     const void *value, size_t len)
+		     uint32_t value, size_t len)
 {
+	uint32_t bytes = htole32(value);
 	int64_t n = vfio_region_write(d, VFIO_PCI_CONFIG_REGION_INDEX, offset,
-				      value, len);
+				      &bytes, len);
 
 	if (n < 0)
 		return n;
@@ -401,19 +404,19 @@ static int cfg_write(const struct vfio_dev *d, unsigned int offset,
 int vfio_cfg_write8(const struct vfio_dev *d, unsigned int offset,
 		    uint8_t value)
 {
-	return cfg_write(d, offset, &value, sizeof(value));
+	return cfg_write(d, offset, value, sizeof(value));
 }
 
 int vfio_cfg_write16(const struct vfio_dev *d, unsigned int offset,
 		     uint16_t value)
 {
-	return cfg_write(d, offset, &value, sizeof(value));
+	return cfg_write(d, offset, value, sizeof(value));
 }
 
 int vfio_cfg_write32(const struct vfio_dev *d, unsigned int offset,
 		     uint32_t value)
 {
-	return cfg_write(d, offset, &value, sizeof(value));
+	return cfg_write(d, offset, value, sizeof(value));
 }
 
 /* The offset of a capability in config space, 0 when there is none. */

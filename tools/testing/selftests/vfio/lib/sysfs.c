@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vfio_util.h"
@@ -97,6 +98,16 @@ int vfio_pci_config_open(const char *bdf)
 
 	attr_path(path, bdf, "config");
 	return open(path, O_RDWR | O_CLOEXEC);
+}
+
+/* How much of it the kernel can reach: without a PCIe bus only the first part. */
+unsigned int vfio_pci_config_size(const char *bdf)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	attr_path(path, bdf, "config");
+	return stat(path, &st) ? 0 : st.st_size;
 }
 
 /* The first page of a BAR as an administrator may map it, or MAP_FAILED. */

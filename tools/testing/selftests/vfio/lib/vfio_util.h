@@ -28,6 +28,17 @@
 #endif
 #include <linux/vfio.h>
 
+/*
+ * The PCI of s390: nothing maps a BAR, there is no INTx, interrupts are isolated
+ * from those of others, and the addresses for DMA begin at 4 GiB.
+ */
+#ifdef __s390x__
+#define VFIO_ZPCI	true
+#else
+#define VFIO_ZPCI	false
+#endif
+#define VFIO_IOVA_BASE	(VFIO_ZPCI ? 1ULL << 32 : 0)
+
 /* Long enough for a UUID, which is what a mediated device is called. */
 #define VFIO_BDF_LEN 40
 
@@ -82,6 +93,7 @@ int vfio_pci_attr_read(const char *bdf, const char *attr, char *buf,
 int vfio_pci_attr_write(const char *bdf, const char *attr, const char *value);
 int vfio_dev_attr(const char *bdf, const char *attr, char *path, size_t len);
 int vfio_pci_config_open(const char *bdf);
+unsigned int vfio_pci_config_size(const char *bdf);
 void *vfio_pci_resource_map(const char *bdf, int bar);
 uint64_t vfio_pci_resource_size(const char *bdf, int bar);
 

@@ -14,6 +14,10 @@
 #define VFIO_E1000E	"8086:10d3"	/* two functions in one group, AER */
 #define VFIO_IVSHMEM	"1af4:1110"	/* a large BAR backed by memory */
 
+/* Two in groups of their own, for tests to which it does not matter which. */
+#define VFIO_ANY	(VFIO_ZPCI ? VFIO_E1000E : VFIO_EDU)
+#define VFIO_ANOTHER	(VFIO_ZPCI ? VFIO_NVME : VFIO_TESTDEV)
+
 /*
  * A variant of each mode but the usual one. The variant of @fixture has to have a
  * mode; the rest are the other members. The names say the mode, as they do for
