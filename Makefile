@@ -4,7 +4,7 @@
 # Each command uses all CPUs, whatever -j says.
 .NOTPARALLEL:
 unexport MAKEFLAGS
-.PHONY: help setup source modules intree selftests test-modules debug run test quick test-iommu test-threads test-kcsan arm64 test-arm64 s390x test-s390x compare bench clients \
+.PHONY: help setup source modules intree selftests test-modules debug run test quick test-iommu test-threads test-kcsan arm64 test-arm64 s390x test-s390x compare bench clients absent-guest \
 	coverage fuzz soak check check-series check-style check-variants check-configs \
 	check-debian12 check-debian13 series deb check-deb dkms clean
 
@@ -22,6 +22,7 @@ help:
 	@echo 'make test-s390x   what of them needs no mapping of a BAR on s390x, which is big-endian'
 	@echo 'make compare      what devices show through the stock modules and through ours'
 	@echo 'make clients      a virtual machine in the virtual machine, and DPDK: stock and ours'
+	@echo 'make absent-guest  the same lives on when the memory of its devices goes'
 	@echo 'make bench        what operations cost, stock and ours, in instructions'
 	@echo 'make fuzz         random use of the interface, on the kernel that looks for mistakes,'
 	@echo '                  for SECONDS=600; what reaches something new goes to the corpus'
@@ -137,6 +138,12 @@ coverage: source selftests build/demo
 clients: modules
 	@lab/setup clients
 	@lab/clients
+
+build/looks-away: lab/guest/looks-away.c | setup
+	@$(CC) -static -O2 -Wall -Wextra -Werror -o $@ $<
+
+absent-guest: modules build/looks-away
+	@lab/absent build/looks-away
 
 check-variants:
 	@lab/setup variants

@@ -34,6 +34,7 @@ struct vfio_pci_alias;
 struct vfio_pci_bar_parts;
 struct vfio_pci_clean;
 struct vfio_pci_core_device;
+struct vfio_pci_dmabuf_queue;
 struct vfio_pci_ioeventfd_worker;
 struct vfio_pci_region;
 struct vfio_pci_vf_token;
@@ -177,6 +178,7 @@ struct vfio_pci_gate_closer {
  * @resetter: who is at that
  * @peers: struct vfio_peer: BARs mapped for other devices' DMA
  * @dmabufs: parts of BARs that were exported, see dmabuf.c
+ * @dmabuf_queue: where importers of these are told
  * @dmabuf_stops: while it is not 0 importers map nothing of these
  * @dmabufs_hurry: the driver is to let go, and does not wait long for importers
  * @io_buffer: spare buffer for read() and write(), exchanged atomically
@@ -273,6 +275,7 @@ struct vfio_pci_core_device {
 	struct task_struct		*resetter;
 	struct list_head		peers;
 	struct list_head		dmabufs;
+	struct vfio_pci_dmabuf_queue	*dmabuf_queue;
 	unsigned int			dmabuf_stops;
 	bool				dmabufs_hurry;
 	void				*io_buffer;

@@ -41,12 +41,12 @@ def _modules(version, root, names):
     return list(files)
 
 
-def build(cache, version, root, busybox, init, names=MODULES):
+def build(cache, version, root, busybox, init, names=MODULES, programs=()):
     """Returns the path of the initramfs for a kernel; cache is a directory. Files are
-    paths: busybox, and init, which becomes the first process."""
+    paths: busybox, init, which becomes the first process, and programs, for bin."""
     modules = _modules(version, root, names)
     key = hashlib.sha256(pathlib.Path(__file__).read_bytes())
-    for file in [busybox, init, *modules]:
+    for file in [busybox, init, *programs, *modules]:
         info = os.stat(file)
         key.update(f"{file} {info.st_mtime_ns} {info.st_size}\n".encode())
     target = cache / f"initramfs-{key.hexdigest()[:16]}"
@@ -56,7 +56,8 @@ def build(cache, version, root, busybox, init, names=MODULES):
     directory, executable = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o755
     members = [(d, directory, b"") for d in
                ("bin", "proc", "sys", "dev", "lower", "rw", "root", "modules")]
-    members.append(("bin/busybox", executable, busybox.read_bytes()))
+    for program in [busybox, *programs]:
+        members.append((f"bin/{program.name}", executable, program.read_bytes()))
     members.append(("init", executable, pathlib.Path(init).read_bytes()))
     for number, file in enumerate(modules):
         module = ModuleFile(file)

@@ -175,6 +175,7 @@ void vfio_pci_core_release_dev(struct vfio_device *core_vdev)
 	mutex_destroy(&vdev->barmap_lock);
 	mutex_destroy(&vdev->alias_lock);
 	vfio_pci_absent_exit(vdev);
+	vfio_pci_dmabufs_exit(vdev);
 	vfio_pci_clean_free(vdev);
 	kfree(vdev->pm_save);
 	kfree(vdev->io_buffer);

@@ -20,7 +20,8 @@
  * Stopping takes a moment and waits for no importer. It counts up
  * vdev->dmabuf_stops, marks every export as revoked, so that no mapping is made
  * any more, and has a worker call the importers' move_notify: that needs the
- * dma_resv, and may take the importer as long as it likes. A stop ends with
+ * dma_resv, and may take the importer as long as it likes. So each device has
+ * a workqueue of its own (vfio_pci_dmabuf_queue_get()). A stop ends with
  * vfio_pci_dmabufs_go(), after which the worker calls move_notify once more, for
  * those who wait to map again.
  *
@@ -284,6 +285,7 @@ vfio_pci_dmabuf_alloc(struct vfio_pci_core_device *vdev, unsigned int bar,
 		      size_t *size)
 {
 	struct pci_dev *pdev = vdev->pdev;
+	struct vfio_pci_dmabuf_queue *queue;
 	struct vfio_pci_dmabuf *d;
 	int ret;
 
@@ -291,9 +293,15 @@ vfio_pci_dmabuf_alloc(struct vfio_pci_core_device *vdev, unsigned int bar,
 		     __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
 	if (!d)
 		return ERR_PTR(-ENOMEM);
+	queue = vfio_pci_dmabuf_queue_get(vdev);
+	if (!queue) {
+		kvfree(d);
+		return ERR_PTR(-ENOMEM);
+	}
 
 	*d = (struct vfio_pci_dmabuf) {
 		.pdev = pci_dev_get(pdev),
+		.queue = queue,
 		.bar = bar,
 		.bar_start = pci_resource_start(pdev, bar),
 		.bus_offset = pci_bus_address(pdev, bar) -

@@ -19,10 +19,21 @@ struct sg_table;
 struct vfio_pci_core_device;
 
 /**
+ * struct vfio_pci_dmabuf_queue - where the importers of a device's exports are told
+ * @refs: the device's, once it has exported something, and those of the exports
+ * @wq: the workqueue
+ */
+struct vfio_pci_dmabuf_queue {
+	refcount_t			refs;
+	struct workqueue_struct		*wq;
+};
+
+/**
  * struct vfio_pci_dmabuf - parts of a BAR that were exported
  * @refs: the dma-buf's, and those of who visits it on the list
  * @node: in vdev->dmabufs, until the last close
  * @pdev: whose BAR, referenced
+ * @queue: of that device, referenced
  * @bar: which one
  * @bar_start: its physical address
  * @bus_offset: from physical addresses of the BAR to those on its bus
@@ -34,7 +45,7 @@ struct vfio_pci_core_device;
  * @changes: how often importers had to be told that @revoked changed
  * @told: up to which of these they have been
  * @drained: woken when @maps becomes 0, or @told @changes
- * @tell: tells them
+ * @tell: tells them, in @queue
  * @nr_ranges: entries of @ranges
  * @ranges: what was exported, in order
  */
@@ -42,6 +53,7 @@ struct vfio_pci_dmabuf {
 	refcount_t			refs;
 	struct list_head		node;
 	struct pci_dev			*pdev;
+	struct vfio_pci_dmabuf_queue	*queue;
 	unsigned int			bar;
 	phys_addr_t			bar_start;
 	u64				bus_offset;
@@ -103,6 +115,8 @@ bool vfio_pci_dmabuf_cut(struct vfio_pci_dmabuf *d,
 			 struct vfio_pci_dmabuf_link *link);
 
 /* dmabuf_revoke.c */
+struct vfio_pci_dmabuf_queue *
+vfio_pci_dmabuf_queue_get(struct vfio_pci_core_device *vdev);
 void vfio_pci_dmabuf_put(struct vfio_pci_dmabuf *d);
 void vfio_pci_dmabuf_add(struct vfio_pci_core_device *vdev,
 			 struct vfio_pci_dmabuf *d);

@@ -17,8 +17,67 @@
 #define COMPLAIN_PERIOD	(10 * HZ)
 #define LOOK_PERIOD	(HZ / 10)
 
+/* How many importers of one device can be stuck at a time, with a thread for each. */
+#define TOLD_AT_ONCE	16
+
 /* Which exports are on which list, and the devices' counts of stops. */
 static DEFINE_SPINLOCK(vfio_pci_dmabufs_lock);
+
+/* ---- The workqueue ---- */
+
+static void vfio_pci_dmabuf_queue_put(struct vfio_pci_dmabuf_queue *queue)
+{
+	if (!refcount_dec_and_test(&queue->refs))
+		return;
+	destroy_workqueue(queue->wq);
+	kfree(queue);
+}
+
+/**
+ * vfio_pci_dmabuf_queue_get - the workqueue for the importers of a device's exports
+ * @vdev: the device
+ *
+ * Each device has its own: in one that is shared, whose importers are stuck would stall
+ * the others. The first export makes it. Exports outlive the device.
+ *
+ * Context: may sleep.
+ * Return: the queue, with a reference; NULL without memory.
+ */
+struct vfio_pci_dmabuf_queue *
+vfio_pci_dmabuf_queue_get(struct vfio_pci_core_device *vdev)
+{
+	/* Pairs with what makes it known. */
+	struct vfio_pci_dmabuf_queue *queue = smp_load_acquire(&vdev->dmabuf_queue);
+	struct vfio_pci_dmabuf_queue *other;
+
+	if (!queue) {
+		queue = kzalloc(sizeof(*queue), GFP_KERNEL_ACCOUNT);
+		if (!queue)
+			return NULL;
+		refcount_set(&queue->refs, 1);
+		queue->wq = alloc_workqueue("vfio-dmabuf/%s", WQ_UNBOUND,
+					    TOLD_AT_ONCE, pci_name(vdev->pdev));
+		if (!queue->wq) {
+			kfree(queue);
+			return NULL;
+		}
+		/* A full barrier: who finds it finds it complete. */
+		other = cmpxchg(&vdev->dmabuf_queue, NULL, queue);
+		if (other) {
+			vfio_pci_dmabuf_queue_put(queue);
+			queue = other;
+		}
+	}
+	refcount_inc(&queue->refs);
+	return queue;
+}
+
+/* The device's object goes. */
+void vfio_pci_dmabufs_exit(struct vfio_pci_core_device *vdev)
+{
+	if (vdev->dmabuf_queue)
+		vfio_pci_dmabuf_queue_put(vdev->dmabuf_queue);
+}
 
 /* ---- The list ---- */
 
@@ -43,6 +102,7 @@ void vfio_pci_dmabuf_put(struct vfio_pci_dmabuf *d)
 
 	dma_resv_fini(&d->resv);
 	mutex_destroy(&d->lock);
+	vfio_pci_dmabuf_queue_put(d->queue);
 	pci_dev_put(d->pdev);
 	kvfree(d);
 }
@@ -126,7 +186,7 @@ static void vfio_pci_dmabuf_tell_all(struct vfio_pci_dmabuf *d)
 	list_for_each_entry(link, &d->links, node)
 		link->tell = true;
 	WRITE_ONCE(d->changes, d->changes + 1);
-	queue_work(system_unbound_wq, &d->tell);
+	queue_work(d->queue->wq, &d->tell);
 }
 
 /* Under @d->lock the last one to come sees the newest state. */
@@ -455,15 +515,20 @@ void vfio_pci_dmabufs_evict(struct vfio_pci_core_device *vdev,
  */
 void vfio_pci_dmabufs_end(struct vfio_pci_core_device *vdev)
 {
-	struct vfio_pci_dmabuf *d, *next;
+	bool more;
 
 	vfio_pci_dmabufs_stop(vdev);
 	vfio_pci_dmabufs_evict(vdev, VFIO_PCI_GATE_DISABLE);
 
-	spin_lock(&vfio_pci_dmabufs_lock);
-	list_for_each_entry_safe(d, next, &vdev->dmabufs, node)
-		list_del_init(&d->node);
-	spin_unlock(&vfio_pci_dmabufs_lock);
+	/* A user can have any number of them, and all users share the lock. */
+	do {
+		spin_lock(&vfio_pci_dmabufs_lock);
+		more = !list_empty(&vdev->dmabufs);
+		if (more)
+			list_del_init(vdev->dmabufs.next);
+		spin_unlock(&vfio_pci_dmabufs_lock);
+		cond_resched();
+	} while (more);
 	vfio_pci_dmabufs_go(vdev);
 }
 

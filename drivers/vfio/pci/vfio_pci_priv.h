@@ -196,6 +196,7 @@ int vfio_pci_dmabufs_drain(struct vfio_pci_core_device *vdev,
 void vfio_pci_dmabufs_evict(struct vfio_pci_core_device *vdev,
 			    enum vfio_pci_gate_cause cause);
 void vfio_pci_dmabufs_end(struct vfio_pci_core_device *vdev);
+void vfio_pci_dmabufs_exit(struct vfio_pci_core_device *vdev);
 void vfio_pci_dmabufs_show(struct vfio_pci_core_device *vdev,
 			   struct seq_file *seq);
 int vfio_pci_feature_dma_buf(struct vfio_pci_core_device *vdev, u32 flags,
@@ -213,6 +214,7 @@ static inline int vfio_pci_dmabufs_drain(struct vfio_pci_core_device *vdev,
 static inline void vfio_pci_dmabufs_evict(struct vfio_pci_core_device *vdev,
 					  enum vfio_pci_gate_cause cause) {}
 static inline void vfio_pci_dmabufs_end(struct vfio_pci_core_device *vdev) {}
+static inline void vfio_pci_dmabufs_exit(struct vfio_pci_core_device *vdev) {}
 static inline void vfio_pci_dmabufs_show(struct vfio_pci_core_device *vdev,
 					 struct seq_file *seq) {}
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/pci_regs.h>
@@ -187,6 +188,65 @@ TEST_F(drain, others_go_on)
 	munmap(bar, size);
 	close(importer);
 	close(late);
+}
+
+#define MANY	600		/* more jobs than a workqueue of the kernel's does at once */
+
+/*
+ * However many importers are stuck: the kernel's workers, and those of other devices,
+ * are not. One of these takes a page of ones from a mapping, once it was written to.
+ */
+TEST_F_TIMEOUT(drain, many_are_stuck, 120)
+{
+	const struct rlimit limit = { 4 * MANY, 4 * MANY };
+	int *importers, dmabuf, i;
+	struct vfio_dev other;
+	char knob[128];
+	void *map;
+	pid_t pid;
+
+	if (variant->on_notify != TEST_DMABUF_STUCK)
+		SKIP(return, "none of them is");
+	VFIO_PCI_BIND_OR_SKIP(VFIO_NVME, other.bdf);
+	ASSERT_EQ(0, vfio_dev_attr(other.bdf, "absent_memory", knob, sizeof(knob)));
+	ASSERT_EQ(0, vfio_sysfs_write(knob, "ones"));
+	ASSERT_EQ(0, vfio_dev_open(&other, VFIO_NVME, VFIO_TYPE1v2_IOMMU));
+	ASSERT_EQ(0, vfio_cfg_memory(&other, true));
+	ASSERT_EQ(0, vfio_region_mmap(&other, 0, 0, PAGE, &map));
+
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	importers = calloc(MANY, sizeof(*importers));
+	ASSERT_NE(NULL, importers);
+	for (i = 0; i < MANY; i++) {
+		dmabuf = vfio_dmabuf_export(&self->d, VFIO_PCI_BAR2_REGION_INDEX,
+					    i * PAGE, PAGE);
+		ASSERT_LE(0, dmabuf);
+		importers[i] = importer_open(self->edu);
+		ASSERT_LE(0, importers[i]);
+		ASSERT_EQ(0, importer_attach(importers[i], dmabuf, 0,
+					     variant->on_notify, 0));
+		ASSERT_EQ(0, importer_map(importers[i]));
+		close(dmabuf);
+	}
+	pid = start_closing(self);
+	ASSERT_LE(0, pid);
+	sleep(1);
+	ASSERT_EQ(0, waitpid(pid, NULL, WNOHANG));
+
+	ASSERT_EQ(0, vfio_cfg_memory(&other, false));
+	ASSERT_EQ(0, vfio_try_store32(map, 0));
+	EXPECT_EQ(0, vfio_reads_ones(map, SOON_MS));
+
+	for (i = 0; i < MANY; i++) {
+		EXPECT_EQ(0, importer_recover(importers[i]));
+		EXPECT_EQ(0, importer_unmap(importers[i]));
+		close(importers[i]);
+	}
+	EXPECT_WITHIN(SOON_MS, waitpid(pid, NULL, 0) == pid ? 0 : -1);
+	free(importers);
+	munmap(map, PAGE);
+	vfio_dev_close(&other);
+	EXPECT_EQ(0, vfio_sysfs_write(knob, "sigbus"));
 }
 
 /* Two wait, and one gives up. */

@@ -14,6 +14,7 @@
 
 #include "../kselftest_harness.h"
 #include "vfio_gate.h"
+#include "vfio_sriov.h"
 #include "vfio_variants.h"
 
 #define PAGE	VFIO_PAGE
@@ -77,7 +78,7 @@ static const char *row(SELF *self, const char *bdf)
 		return "";
 	for (line = strtok_r(self->text, "\n", &next); line;
 	     line = strtok_r(NULL, "\n", &next))
-		if (strstr(line, bdf))
+		if (!strncmp(line + strspn(line, " "), bdf, strlen(bdf)))
 			break;
 	for (; line && *line; line++)
 		if (*line != ' ' || (to > words && to[-1] != ' '))
@@ -171,6 +172,52 @@ TEST_F(lsvfio, leaving)
 	vfio_dev_close(&self->d);
 	EXPECT_EQ(0, vfio_remover_wait(remover, 20000));
 	close(request);
+}
+
+/* A PF is not held by a process, but by a VF that is. */
+TEST_F(lsvfio, pf_waits_for_vf)
+{
+	char pf[VFIO_BDF_LEN], vfs[2][VFIO_BDF_LEN], want[128];
+	const char *token = "a0a0a0a0-1111-4222-8333-444444444444";
+	struct vfio_dev vf;
+	pid_t remover;
+	int request;
+
+	if (variant->mode == VFIO_MODE_IOMMUFD)
+		SKIP(return, "the token is for groups");
+	if (vfio_sriov_find(pf))
+		SKIP(return, "no PF here");
+	ASSERT_EQ(0, vfio_pci_bind(pf));
+	ASSERT_EQ(0, vfio_sysfs_write(VFIO_SRIOV_PARAM, "Y"));
+	ASSERT_EQ(0, vfio_token_open(&vf, pf, token));
+	vfio_dev_close(&vf);
+	ASSERT_EQ(0, vfio_sriov_make(pf, vfs));
+	ASSERT_EQ(0, vfio_token_open(&vf, vfs[1], token));
+	request = vfio_eventfd();
+	ASSERT_EQ(0, vfio_irq_eventfd(&vf, VFIO_PCI_REQ_IRQ_INDEX, 0, request));
+	EXPECT_EQ(NULL, strstr(row(self, pf), "waits for"));
+
+	remover = vfio_remover_start(pf, "driver/unbind");
+	ASSERT_LT(0, remover);
+	ASSERT_EQ(0, vfio_eventfd_wait(request, 20000, NULL));
+	snprintf(want, sizeof(want), "%d (leaving) closed (not_open",
+		 vfio_pci_group(pf));
+	EXPECT_NE(NULL, strstr(row(self, pf), want));
+	snprintf(want, sizeof(want), " waits for %s", vfs[1]);
+	EXPECT_NE(NULL, strstr(row(self, pf), want)) {
+		TH_LOG("%s", row(self, pf));
+	}
+	snprintf(want, sizeof(want), "%d (leaving) open %.15s[%d]",
+		 vfio_pci_group(vfs[1]), program_invocation_short_name, getpid());
+	EXPECT_NE(NULL, strstr(row(self, vfs[1]), want)) {
+		TH_LOG("%s", row(self, vfs[1]));
+	}
+
+	vfio_dev_close(&vf);
+	EXPECT_EQ(0, vfio_remover_wait(remover, 20000));
+	close(request);
+	EXPECT_EQ(0, vfio_sysfs_write(VFIO_SRIOV_PARAM, "N"));
+	EXPECT_EQ(0, vfio_pci_bind(pf));
 }
 
 TEST_F(lsvfio, json)

@@ -2,8 +2,9 @@
 /*
  * Two users who have nothing to do with each other. One of them does his worst: his
  * device is reset again and again, or does not come back from a reset, he is parked in
- * calls by memory that does not come, and maps his BAR for DMA in a loop. How long what
- * the other one does takes then, against the time it takes without him, in the median.
+ * calls by memory that does not come, and maps his BAR for DMA in a loop; or he gives it
+ * to an importer that never lets go, and takes it away. How long what the other one does
+ * takes then, against the time it takes without him, in the median.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,11 +20,13 @@
 #include <linux/pci_regs.h>
 
 #include "../kselftest_harness.h"
+#include "dmabuf.h"
 #include "vfio_pci_overlay.h"
 #include "vfio_variants.h"
 
 #define NVME		"1b36:0010"
 #define EDU		"1234:11e8"
+#define CARD		VFIO_E1000E	/* nobody's, in a slot of its own */
 #define PAGE		VFIO_PAGE
 #define MIB		(1ul << 20)
 #define ROUNDS		15
@@ -36,18 +39,22 @@
 #define NOISE_MS	25
 
 enum op {
-	OPEN, MAP, UNMAP, SET_IRQS, MMAP, CLOSE, UNBIND, BIND, RESCAN, NR_OPS
+	OPEN, MAP, UNMAP, SET_IRQS, MMAP, CLOSE, UNBIND, BIND, RESCAN, TAKE_OUT, PUT_IN,
+	NR_OPS
 };
 
 static const char *const op_names[] = {
 	"open", "map for DMA", "unmap", "set interrupts", "map a BAR", "close",
-	"unbind", "bind", "rescan",
+	"unbind", "bind", "rescan", "take a card out", "put it in",
 };
 
 FIXTURE(neighbour)
 {
 	char bdf[VFIO_BDF_LEN];		/* of the other one's device */
 	char worst[VFIO_BDF_LEN];
+	char card[VFIO_BDF_LEN];
+	char edu[VFIO_BDF_LEN];		/* of his importer */
+	int importer;
 	void *mem;
 	int ready[2];
 	pid_t pid;
@@ -60,12 +67,15 @@ FIXTURE_VARIANT(neighbour)
 {
 	int mode;
 	bool silent;	/* his device does not come back from its reset */
+	bool holds;	/* an importer has his device's memory, and is stuck */
 };
 
 FIXTURE_VARIANT_ADD(neighbour, resets) { VFIO_TYPE1v2_IOMMU };
 FIXTURE_VARIANT_ADD(neighbour, silent) { VFIO_TYPE1v2_IOMMU, .silent = true };
+FIXTURE_VARIANT_ADD(neighbour, holds) { VFIO_TYPE1v2_IOMMU, .holds = true };
 FIXTURE_VARIANT_ADD(neighbour, resets_compat) { VFIO_MODE_COMPAT };
 FIXTURE_VARIANT_ADD(neighbour, resets_iommufd) { VFIO_MODE_IOMMUFD };
+FIXTURE_VARIANT_ADD(neighbour, holds_iommufd) { VFIO_MODE_IOMMUFD, .holds = true };
 
 static int64_t now_us(void)
 {
@@ -151,6 +161,39 @@ static void *looks(void *arg)
 	}
 }
 
+static void *switches_off(void *arg)
+{
+	for (;;)
+		if (vfio_cfg_memory(&his, false) || vfio_cfg_memory(&his, true))
+			usleep(1000);
+	return arg;
+}
+
+/* The memory cannot go: a thread is stuck in what switches it off. */
+static int holds(const char *bdf, int mode, int importer, int ready)
+{
+	void *(*const all[])(void *) = {
+		switches_off, sits_in_info, sits_in_write, sits_in_irqs, looks,
+	};
+	pthread_t thread;
+	int i, dmabuf;
+
+	if (vfio_dev_open(&his, bdf, mode) || vfio_cfg_memory(&his, true))
+		return 1;
+	dmabuf = vfio_dmabuf_export(&his, VFIO_PCI_BAR2_REGION_INDEX, 0, 16 * PAGE);
+	if (dmabuf < 0 ||
+	    importer_attach(importer, dmabuf, 0, TEST_DMABUF_STUCK, 0) ||
+	    importer_map(importer))
+		return 2;
+	for (i = 0; i < (int)ARRAY_SIZE(all); i++)
+		if (pthread_create(&thread, NULL, all[i], NULL))
+			return 3;
+	if (write(ready, "r", 1) != 1)
+		return 4;
+	for (;;)
+		pause();
+}
+
 static int does_his_worst(const char *bdf, int mode, int ready)
 {
 	void *(*const all[])(void *) = {
@@ -180,6 +223,23 @@ static int compare(const void *a, const void *b)
 	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
 
 	return x < y ? -1 : x > y;
+}
+
+static int take_out(const char *bdf)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", bdf);
+	return vfio_sysfs_write(path, "1");
+}
+
+/* Only its bus is looked at, as by a driver of slots. */
+static int put_in(const char *bdf)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/class/pci_bus/%.7s/rescan", bdf);
+	return vfio_sysfs_write(path, "1");
 }
 
 /* Does nothing once something has failed; the failure tells what that was. */
@@ -217,6 +277,10 @@ static int one_round(FIXTURE_DATA(neighbour) *self, int mode,
 	TIMED(UNBIND, vfio_pci_unbind(self->bdf));
 	TIMED(BIND, vfio_pci_bind(self->bdf));
 	TIMED(RESCAN, vfio_pci_rescan());
+	TIMED(TAKE_OUT, take_out(self->card));
+	TIMED(PUT_IN, put_in(self->card));
+	if (!ret && !vfio_pci_is_there(self->card))
+		return -ENODEV;
 	return ret;
 }
 
@@ -237,13 +301,13 @@ static int measure(FIXTURE_DATA(neighbour) *self, int mode, int64_t *median)
 	return 0;
 }
 
-/* Does one of his threads wait in a reset for the device to come back? */
-static bool waits_for_device(pid_t pid)
+/* Is one of his threads there? */
+static bool waits_in(pid_t pid, const char *function)
 {
 	char command[96];
 
-	snprintf(command, sizeof(command),
-		 "grep -qs pci_dev_wait /proc/%d/task/*/stack", pid);
+	snprintf(command, sizeof(command), "grep -qs %s /proc/%d/task/*/stack",
+		 function, pid);
 	return !system(command);
 }
 
@@ -255,13 +319,26 @@ FIXTURE_SETUP(neighbour)
 	VFIO_DEV_OPEN_OR_SKIP(&d, EDU, variant->mode);
 	memcpy(self->bdf, d.bdf, sizeof(self->bdf));
 	vfio_dev_close(&d);
-	VFIO_PCI_BIND_OR_SKIP(NVME, self->worst);
+	if (vfio_pci_resolve(CARD, self->card))
+		SKIP(_exit(KSFT_SKIP), "no card %s here", CARD);
+	self->importer = -1;
+	if (variant->holds) {
+		VFIO_PCI_BIND_OR_SKIP(VFIO_IVSHMEM, self->worst);
+		IMPORTER_BIND_OR_SKIP(self->edu, 1);
+		self->importer = importer_open(self->edu);
+		ASSERT_LE(0, self->importer);
+	} else {
+		VFIO_PCI_BIND_OR_SKIP(NVME, self->worst);
+	}
 	self->mem = vfio_alloc_pages(MIB);
 	ASSERT_NE(NULL, self->mem);
 	ASSERT_EQ(0, pipe2(self->ready, O_CLOEXEC));
 	ASSERT_EQ(0, measure(self, variant->mode, self->idle));
 
 	self->pid = fork();
+	if (!self->pid && variant->holds)
+		_exit(holds(self->worst, variant->mode, self->importer,
+			    self->ready[1]));
 	if (!self->pid)
 		_exit(does_his_worst(self->worst, variant->mode,
 				     self->ready[1]));
@@ -274,12 +351,21 @@ FIXTURE_SETUP(neighbour)
 		self->overlay = true;
 	}
 	usleep(300000);
+	/* For the device to come back, or for the importer. */
 	if (variant->silent)
-		ASSERT_TRUE(waits_for_device(self->pid));
+		ASSERT_TRUE(waits_in(self->pid, "pci_dev_wait"));
+	if (variant->holds)
+		ASSERT_TRUE(waits_in(self->pid, "vfio_pci_dmabufs_drain"));
 }
 
 FIXTURE_TEARDOWN(neighbour)
 {
+	if (variant->holds) {
+		EXPECT_TRUE(waits_in(self->pid, "vfio_pci_dmabufs_drain"));
+		importer_recover(self->importer);
+		importer_unmap(self->importer);
+		close(self->importer);
+	}
 	/* He dies only when his reset is over. */
 	if (self->overlay)
 		EXPECT_EQ(0, vfio_overlay_unload(NULL));

@@ -1096,7 +1096,8 @@ TEST_F_TIMEOUT(policy, log_names_the_holder, 120)
 	EXPECT_EQ(-ETIMEDOUT, vfio_remover_wait(self->remover, 12000));
 	vfio_dev_close(&self->d);
 	EXPECT_EQ(0, vfio_remover_wait(self->remover, SOON_MS));
-	snprintf(needle, sizeof(needle), "open in \"holds-it\" (%d)", getpid());
+	snprintf(needle, sizeof(needle), "open in \"holds-it\" (%d), which is in ",
+		 getpid());
 	EXPECT_EQ(1, vfio_klog_count(log, needle));
 	EXPECT_EQ(1, vfio_klog_count(again, "write 0 to /sys/module/vfio/parameters/revoke_after"));
 	close(log);
