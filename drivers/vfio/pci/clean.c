@@ -204,6 +204,9 @@ int vfio_pci_clean_wake(struct vfio_pci_core_device *vdev, bool *clean)
 
 	if (READ_ONCE(vdev->reset_on_open) == VFIO_PCI_RESET_ALWAYS)
 		vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_POLICY);
+	/* The reset at the last close may have come too early to end it. */
+	if (vfio_pci_gate_has_error(vdev))
+		vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_ERROR);
 
 	if (READ_ONCE(vdev->touches)) {
 		ret = vfio_pci_clean_get_power(vdev);

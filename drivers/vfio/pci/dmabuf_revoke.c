@@ -119,7 +119,7 @@ vfio_pci_dmabuf_next(struct vfio_pci_core_device *vdev,
 
 	spin_lock(&vfio_pci_dmabufs_lock);
 	d = list_prepare_entry(prev, &vdev->dmabufs, node);
-	/* Those that ended meanwhile are all off the list. */
+	/* Who ends one of them ends all, and has stopped them before. */
 	if (!list_empty(&d->node) && !list_is_last(&d->node, &vdev->dmabufs)) {
 		next = list_next_entry(d, node);
 		refcount_inc(&next->refs);

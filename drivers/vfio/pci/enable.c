@@ -256,6 +256,8 @@ free_state:
 		pm_runtime_put(&pdev->dev);
 unused:
 	vdev->in_use = false;
+	/* Who closed another of the set meanwhile has left its reset to us. */
+	vfio_pci_reset_unused_set(vdev->vdev.dev_set, vdev);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_enable);
@@ -372,7 +374,7 @@ void vfio_pci_core_disable(struct vfio_pci_core_device *vdev)
 	vfio_device_step_back(&vdev->vdev);
 
 	vdev->in_use = false;
-	vfio_pci_reset_unused_set(vdev->vdev.dev_set);
+	vfio_pci_reset_unused_set(vdev->vdev.dev_set, NULL);
 
 	pm_runtime_mark_last_busy(&pdev->dev);
 	if (!vdev->disable_idle_d3)

@@ -79,7 +79,8 @@
 
 /*
  * How long after an error may the platform take to begin with the reset of the link?
- * It asks the drivers first. From then on it has the lock of the device.
+ * It asks the drivers first, and for each takes the lock of its device, which somebody
+ * may hold for longer; then this is too short. From then on it has the lock of this one.
  */
 #define VFIO_PCI_RECOVERY	HZ
 
@@ -368,6 +369,14 @@ void vfio_pci_gate_resume(struct vfio_pci_core_device *vdev)
 	wake_up_var(&vdev->recovers);
 }
 
+/* In jiffies; of an error long ago nothing is, however often they wrapped since. */
+static long vfio_pci_gate_recovery_left(struct vfio_pci_core_device *vdev)
+{
+	unsigned long left = READ_ONCE(vdev->recovery_end) - jiffies;
+
+	return left <= VFIO_PCI_RECOVERY ? left : 0;
+}
+
 /**
  * vfio_pci_gate_recovers - may the platform be about to reset the link?
  * @vdev: the device
@@ -379,7 +388,7 @@ bool vfio_pci_gate_recovers(struct vfio_pci_core_device *vdev)
 {
 	/* Who sees it set sees the time that belongs to it. */
 	return smp_load_acquire(&vdev->recovers) &&
-	       time_before(jiffies, READ_ONCE(vdev->recovery_end));
+	       vfio_pci_gate_recovery_left(vdev) > 0;
 }
 
 /**
@@ -397,8 +406,8 @@ void vfio_pci_gate_wait_recovery(struct vfio_pci_core_device *vdev)
 
 	if (!vfio_pci_gate_recovers(vdev))
 		return;
-	left = READ_ONCE(vdev->recovery_end) - jiffies;
-	if (left > 0)
+	left = vfio_pci_gate_recovery_left(vdev);
+	if (left)
 		wait_var_event_timeout(&vdev->recovers,
 				       !READ_ONCE(vdev->recovers), left);
 }

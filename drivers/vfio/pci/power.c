@@ -227,8 +227,11 @@ static int vfio_pci_runtime_suspend(struct device *dev)
 	struct vfio_pci_core_device *vdev = dev_get_drvdata(dev);
 
 	/* The PCI core would save ones, and write them when the function is back. */
-	if (vfio_pci_is_silent(vdev->pdev))
+	if (vfio_pci_is_silent(vdev->pdev)) {
+		/* So it is tried again. */
+		pm_runtime_mark_last_busy(dev);
 		return -EBUSY;
+	}
 
 	/*
 	 * The user may have left the function in D3hot; the PCI core saves

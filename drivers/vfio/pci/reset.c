@@ -31,8 +31,8 @@
  *
  * Where the function is alone on its bus the PCI core may reset the bus for it, and
  * wants the bridge above locked (its configuration space, too) while its secondary
- * side is in reset. Others on the bus rule that way out, and their users' resets must
- * not meet at the bridge. Who comes to the bus or leaves it just now changes only
+ * side is in reset. Others on the bus rule that way out (a slot with VFs apart), and
+ * their users' resets must not meet at the bridge. Who comes to the bus or leaves it just now changes only
  * whether the bridge is locked.
  *
  * Return: false, with nothing locked, where one of the locks is contended.
@@ -601,13 +601,15 @@ long vfio_pci_hot_reset(struct vfio_pci_core_device *vdev, void __user *arg)
 /**
  * vfio_pci_reset_unused_set - reset what its last user left as it was
  * @dev_set: the set
+ * @failed: could not be opened, so what it needs is no reason; or NULL
  *
  * A function that could not be reset alone at its last close is reset with its
  * bus or slot once no device of the set is open.
  *
  * Context: may sleep; dev_set->lock is held.
  */
-void vfio_pci_reset_unused_set(struct vfio_device_set *dev_set)
+void vfio_pci_reset_unused_set(struct vfio_device_set *dev_set,
+			       const struct vfio_pci_core_device *failed)
 {
 	struct vfio_pci_core_device *vdev;
 	struct pci_dev *pdev = NULL;
@@ -619,7 +621,7 @@ void vfio_pci_reset_unused_set(struct vfio_device_set *dev_set)
 	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list) {
 		if (vdev->in_use)
 			return;
-		if (vdev->needs_reset)
+		if (vdev->needs_reset && vdev != failed)
 			pdev = vdev->pdev;
 	}
 	if (!pdev || vfio_pci_reset_set(dev_set, pdev))
