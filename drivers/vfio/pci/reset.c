@@ -32,8 +32,8 @@
  * Where the function is alone on its bus the PCI core may reset the bus for it, and
  * wants the bridge above locked (its configuration space, too) while its secondary
  * side is in reset. Others on the bus rule that way out (a slot with VFs apart), and
- * their users' resets must not meet at the bridge. Who comes to the bus or leaves it just now changes only
- * whether the bridge is locked.
+ * their users' resets must not meet at the bridge. Who comes to the bus or leaves it
+ * just now changes only whether the bridge is locked.
  *
  * Return: false, with nothing locked, where one of the locks is contended.
  * Context: may sleep. Locks are tried: a removal holds them and waits for a close.
