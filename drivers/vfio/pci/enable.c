@@ -9,7 +9,6 @@
 #include <linux/pm_runtime.h>
 #include <linux/vgaarb.h>
 
-#include "trace.h"
 #include "vfio_pci_priv.h"
 
 static bool nointxmask;
@@ -172,11 +171,8 @@ static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 
 	if (!clean) {
 		vfio_pci_vfs_hold(vdev);
-		vfio_pci_gate_reset_begin(vdev);
-		ret = vfio_pci_try_reset(pdev);
-		vfio_pci_gate_reset_end(vdev, ret);
+		ret = vfio_pci_try_reset(vdev, VFIO_PCI_GATE_ENABLE);
 		vfio_pci_vfs_let_go(vdev);
-		trace_vfio_pci_reset(pdev, VFIO_PCI_GATE_ENABLE, ret);
 		if (ret == -EAGAIN)
 			goto disable;
 		vdev->reset_works = !ret;

@@ -325,7 +325,7 @@ void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
 void vfio_pci_gate_error(struct vfio_pci_core_device *vdev)
 {
 	WRITE_ONCE(vdev->recovery_end, jiffies + VFIO_PCI_RECOVERY);
-	/* Pairs with the acquire in vfio_pci_gate_recovers(). */
+	/* Pairs with the acquire in vfio_pci_gate_recovery_left(). */
 	smp_store_release(&vdev->recovers, true);
 	/* Pairs with the acquire in vfio_pci_gate_reset_begin(). */
 	smp_store_release(&vdev->errors, vdev->errors + 1);
@@ -369,11 +369,18 @@ void vfio_pci_gate_resume(struct vfio_pci_core_device *vdev)
 	wake_up_var(&vdev->recovers);
 }
 
-/* In jiffies; of an error long ago nothing is, however often they wrapped since. */
+/*
+ * The rest of the platform's moment, in jiffies. Of an error long ago nothing is left,
+ * however often they wrapped since.
+ */
 static long vfio_pci_gate_recovery_left(struct vfio_pci_core_device *vdev)
 {
-	unsigned long left = READ_ONCE(vdev->recovery_end) - jiffies;
+	unsigned long left;
 
+	/* Who sees it set sees the time that belongs to it. */
+	if (!smp_load_acquire(&vdev->recovers))
+		return 0;
+	left = READ_ONCE(vdev->recovery_end) - jiffies;
 	return left <= VFIO_PCI_RECOVERY ? left : 0;
 }
 
@@ -386,9 +393,7 @@ static long vfio_pci_gate_recovery_left(struct vfio_pci_core_device *vdev)
  */
 bool vfio_pci_gate_recovers(struct vfio_pci_core_device *vdev)
 {
-	/* Who sees it set sees the time that belongs to it. */
-	return smp_load_acquire(&vdev->recovers) &&
-	       vfio_pci_gate_recovery_left(vdev) > 0;
+	return vfio_pci_gate_recovery_left(vdev) > 0;
 }
 
 /**
@@ -402,11 +407,8 @@ bool vfio_pci_gate_recovers(struct vfio_pci_core_device *vdev)
  */
 void vfio_pci_gate_wait_recovery(struct vfio_pci_core_device *vdev)
 {
-	long left;
+	long left = vfio_pci_gate_recovery_left(vdev);
 
-	if (!vfio_pci_gate_recovers(vdev))
-		return;
-	left = vfio_pci_gate_recovery_left(vdev);
 	if (left)
 		wait_var_event_timeout(&vdev->recovers,
 				       !READ_ONCE(vdev->recovers), left);

@@ -62,14 +62,7 @@ void vfio_pci_reset_unlock(struct pci_dev *pdev, struct pci_dev *bridge)
 		pci_dev_unlock(bridge);
 }
 
-/**
- * vfio_pci_try_reset - reset one function, and keep its configuration
- * @pdev: the function
- *
- * Return: 0, -EAGAIN where a lock is contended, or what the reset method returns.
- * Context: may sleep, 100 ms and more.
- */
-int vfio_pci_try_reset(struct pci_dev *pdev)
+static int vfio_pci_lock_and_reset(struct pci_dev *pdev)
 {
 	struct pci_dev *bridge;
 	int ret;
@@ -80,6 +73,26 @@ int vfio_pci_try_reset(struct pci_dev *pdev)
 		return -EAGAIN;
 	ret = pci_reset_function_locked(pdev);
 	vfio_pci_reset_unlock(pdev, bridge);
+	return ret;
+}
+
+/**
+ * vfio_pci_try_reset - reset one function, and keep its configuration
+ * @vdev: the device
+ * @cause: who wants it
+ *
+ * Return: 0, -EAGAIN where a lock is contended, or what the reset method returns.
+ * Context: may sleep, 100 ms and more; as vfio_pci_gate_reset_begin().
+ */
+int vfio_pci_try_reset(struct vfio_pci_core_device *vdev,
+		       enum vfio_pci_gate_cause cause)
+{
+	int ret;
+
+	vfio_pci_gate_reset_begin(vdev);
+	ret = vfio_pci_lock_and_reset(vdev->pdev);
+	vfio_pci_gate_reset_end(vdev, ret);
+	trace_vfio_pci_reset(vdev->pdev, cause, ret);
 	return ret;
 }
 
@@ -104,10 +117,7 @@ int vfio_pci_reset_function(struct vfio_pci_core_device *vdev,
 		goto let_go;
 	/* A reset from D3hot may leave the function there. */
 	vfio_pci_set_power_state(vdev, PCI_D0);
-	vfio_pci_gate_reset_begin(vdev);
-	ret = vfio_pci_try_reset(vdev->pdev);
-	vfio_pci_gate_reset_end(vdev, ret);
-	trace_vfio_pci_reset(vdev->pdev, cause, ret);
+	ret = vfio_pci_try_reset(vdev, cause);
 	vfio_pci_gate_open(vdev);
 let_go:
 	vfio_pci_vfs_let_go(vdev);

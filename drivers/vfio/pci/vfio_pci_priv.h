@@ -344,7 +344,8 @@ long vfio_pci_get_irq_info(struct vfio_pci_core_device *vdev,
 /* reset.c; the function reset returns -EAGAIN where it lost a race for locks */
 bool vfio_pci_reset_trylock(struct pci_dev *pdev, struct pci_dev **bridge);
 void vfio_pci_reset_unlock(struct pci_dev *pdev, struct pci_dev *bridge);
-int vfio_pci_try_reset(struct pci_dev *pdev);
+int vfio_pci_try_reset(struct vfio_pci_core_device *vdev,
+		       enum vfio_pci_gate_cause cause);
 int vfio_pci_reset_function(struct vfio_pci_core_device *vdev,
 			    enum vfio_pci_gate_cause cause);
 long vfio_pci_get_hot_reset_info(struct vfio_pci_core_device *vdev,
