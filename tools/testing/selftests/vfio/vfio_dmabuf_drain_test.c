@@ -423,7 +423,7 @@ TEST_F_TIMEOUT(drain, hot_reset, 90)
 TEST_F_TIMEOUT(drain, error, 120)
 {
 	uint64_t end = vfio_now_ms() + LATE_MS;
-	char command[128], id[32];
+	char id[32];
 	int dmabuf, cmd = 0;
 	struct vfio_dev d;
 
@@ -439,8 +439,7 @@ TEST_F_TIMEOUT(drain, error, 120)
 	ASSERT_EQ(0, importer_map(self->importer));
 
 	ASSERT_EQ(0, vfio_monitor_id(d.bdf, id, sizeof(id)));
-	snprintf(command, sizeof(command), "pcie_aer_inject_error %s DLP", id);
-	ASSERT_EQ(0, vfio_monitor(command, NULL, 0));
+	ASSERT_EQ(0, vfio_monitor_fatal_error(id));
 	/* Only a reset of the device switches its memory off. */
 	while (!cmd && vfio_now_ms() < end) {
 		usleep(100000);

@@ -105,12 +105,11 @@ static int do_resume(struct vfio_dev *d)
 /* An error that takes the device away and has it reset. */
 static int do_error(struct vfio_dev *d)
 {
-	char command[128], id[32];
+	char id[32];
 
 	if (vfio_monitor_id(d->bdf, id, sizeof(id)))
 		return -ENXIO;
-	snprintf(command, sizeof(command), "pcie_aer_inject_error %s DLP", id);
-	return vfio_monitor(command, NULL, 0) ?: (sleep(2), 0);
+	return vfio_monitor_fatal_error(id) ?: (sleep(2), 0);
 }
 
 static int do_recover(struct vfio_dev *d)

@@ -169,14 +169,28 @@ static void *switches_off(void *arg)
 	return arg;
 }
 
+/* Until he is killed; returns only if that cannot be. */
+static int goes_on(void *(*const all[])(void *), int nr, int ready)
+{
+	pthread_t thread;
+	int i;
+
+	for (i = 0; i < nr; i++)
+		if (pthread_create(&thread, NULL, all[i], NULL))
+			return 3;
+	if (write(ready, "r", 1) != 1)
+		return 4;
+	for (;;)
+		pause();
+}
+
 /* The memory cannot go: a thread is stuck in what switches it off. */
 static int holds(const char *bdf, int mode, int importer, int ready)
 {
 	void *(*const all[])(void *) = {
 		switches_off, sits_in_info, sits_in_write, sits_in_irqs, looks,
 	};
-	pthread_t thread;
-	int i, dmabuf;
+	int dmabuf;
 
 	if (vfio_dev_open(&his, bdf, mode) || vfio_cfg_memory(&his, true))
 		return 1;
@@ -185,13 +199,7 @@ static int holds(const char *bdf, int mode, int importer, int ready)
 	    importer_attach(importer, dmabuf, 0, TEST_DMABUF_STUCK, 0) ||
 	    importer_map(importer))
 		return 2;
-	for (i = 0; i < (int)ARRAY_SIZE(all); i++)
-		if (pthread_create(&thread, NULL, all[i], NULL))
-			return 3;
-	if (write(ready, "r", 1) != 1)
-		return 4;
-	for (;;)
-		pause();
+	return goes_on(all, ARRAY_SIZE(all), ready);
 }
 
 static int does_his_worst(const char *bdf, int mode, int ready)
@@ -202,18 +210,10 @@ static int does_his_worst(const char *bdf, int mode, int ready)
 		sits_in_map, maps_bar,
 	};
 	bool type1 = mode == VFIO_TYPE1v2_IOMMU;
-	int i, nr = type1 ? ARRAY_SIZE(all) : ARRAY_SIZE(all) - 2;
-	pthread_t thread;
 
 	if (vfio_dev_open(&his, bdf, mode) || vfio_cfg_memory(&his, true))
 		return 1;
-	for (i = 0; i < nr; i++)
-		if (pthread_create(&thread, NULL, all[i], NULL))
-			return 2;
-	if (write(ready, "r", 1) != 1)
-		return 3;
-	for (;;)
-		pause();
+	return goes_on(all, ARRAY_SIZE(all) - (type1 ? 0 : 2), ready);
 }
 
 /* ---- The other one ---- */

@@ -648,15 +648,14 @@ TEST_F(clean, system_sleep)
 
 TEST_F(clean, platform_error)
 {
-	char hmp[256], id[64];
+	char id[64];
 
 	if (!vfio_monitor_is_there())
 		SKIP(return, "nobody injects errors");
 	if (strcmp(variant->id, VFIO_VIRTIO_NET))
 		SKIP(return, "no AER");
 	ASSERT_EQ(0, vfio_monitor_id(self->d.bdf, id, sizeof(id)));
-	snprintf(hmp, sizeof(hmp), "pcie_aer_inject_error %s DLP", id);
-	ASSERT_EQ(0, vfio_monitor(hmp, NULL, 0));
+	ASSERT_EQ(0, vfio_monitor_fatal_error(id));
 	sleep(2);
 	EXPECT_TOUCHED("error");
 }

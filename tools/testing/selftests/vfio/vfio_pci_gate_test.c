@@ -571,13 +571,10 @@ TEST_F_TIMEOUT(unrecovered, comes_back, 120)
 {
 	uint64_t size = vfio_region_size(&self->d, e1000e.bar);
 	uint64_t end = vfio_now_ms() + SOON_MS;
-	char command[128];
 	uint32_t value;
 	void *map;
 
-	snprintf(command, sizeof(command), "pcie_aer_inject_error %s DLP",
-		 self->port);
-	ASSERT_EQ(0, vfio_monitor(command, NULL, 0));
+	ASSERT_EQ(0, vfio_monitor_fatal_error(self->port));
 	ASSERT_EQ(0, vfio_eventfd_wait(self->efd, SOON_MS, NULL));
 	while (!vfio_klog_count(self->klog, "device recovery failed") &&
 	       vfio_now_ms() < end)
@@ -648,14 +645,6 @@ FIXTURE_TEARDOWN(recovery)
 	close(self->efd);
 }
 
-static int inject(const char *port)
-{
-	char command[128];
-
-	snprintf(command, sizeof(command), "pcie_aer_inject_error %s DLP", port);
-	return vfio_monitor(command, NULL, 0);
-}
-
 static int user_resets(const struct vfio_dev *d)
 {
 	uint64_t end = vfio_now_ms() + SOON_MS;
@@ -706,7 +695,7 @@ static int read_known(const struct vfio_dev *d, uint32_t known)
 
 TEST_F_TIMEOUT(recovery, user_is_quicker, 120)
 {
-	ASSERT_EQ(0, inject(self->port));
+	ASSERT_EQ(0, vfio_monitor_fatal_error(self->port));
 	ASSERT_EQ(0, vfio_eventfd_wait(self->efd, SOON_MS, NULL));
 	ASSERT_EQ(0, user_resets(&self->d));
 	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
@@ -728,7 +717,7 @@ TEST_F_TIMEOUT(recovery, error_is_late, 120)
 				  NULL));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, reset_once, &self->d));
 	usleep(100000);
-	ASSERT_EQ(0, inject(self->port));
+	ASSERT_EQ(0, vfio_monitor_fatal_error(self->port));
 	ASSERT_EQ(0, pthread_join(thread, &ret));
 	ASSERT_EQ(NULL, ret);
 	EXPECT_LT(0, vfio_stretch_hits("vfio_pci_gate_wait_recovery"));

@@ -71,3 +71,12 @@ free:
 	free(all);
 	return ret;
 }
+
+/* An error of the link that has the platform reset it; @id is what QEMU calls the device. */
+int vfio_monitor_fatal_error(const char *id)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "pcie_aer_inject_error %s DLP", id);
+	return vfio_monitor(command, NULL, 0);
+}

@@ -94,6 +94,7 @@ int vfio_pci_rescan(void);
 bool vfio_monitor_is_there(void);
 int vfio_monitor(const char *command, char *answer, size_t len);
 int vfio_monitor_id(const char *bdf, char *id, size_t len);
+int vfio_monitor_fatal_error(const char *id);
 
 /* tracing.c: an instance of its own in tracefs, with the vfio_pci events */
 struct vfio_trace {
