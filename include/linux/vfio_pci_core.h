@@ -205,6 +205,7 @@ struct vfio_pci_gate_closer {
  * @absent_shown: @absent_page may be mapped; set under @memory_lock for read
  * @absent_page: all ones, see absent.c; NULL until a fault needs it
  * @absent_refill: takes it from the mappings
+ * @nointxmask: do not mask INTx by the function's own bit
  */
 struct vfio_pci_core_device {
 	struct vfio_device		vdev;
@@ -300,6 +301,7 @@ struct vfio_pci_core_device {
 	bool				absent_shown;
 	struct page			*absent_page;
 	struct delayed_work		absent_refill;
+	bool				nointxmask;
 };
 
 /**

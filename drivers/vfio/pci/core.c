@@ -140,7 +140,7 @@ int vfio_pci_core_init_dev(struct vfio_device *core_vdev)
 
 	vdev->pdev = to_pci_dev(core_vdev->dev);
 	vdev->irq_type = VFIO_PCI_NUM_IRQS;
-	vdev->disable_idle_d3 = vfio_pci_idle_d3_disabled();
+	vfio_pci_latch_params(vdev);
 	vdev->gate_holds = VFIO_PCI_HOLD_NOT_OPEN;
 	mutex_init(&vdev->igate);
 	mutex_init(&vdev->ioeventfds_lock);

@@ -22,25 +22,29 @@ static bool disable_idle_d3;
  * @is_disable_vga: do not offer the legacy VGA ranges
  * @is_disable_idle_d3: leave devices that nobody has open in D0
  *
- * Context: before any device is registered.
+ * Devices that are made from now on obey.
+ *
+ * Context: any.
  */
 void vfio_pci_core_set_params(bool is_nointxmask, bool is_disable_vga,
 			      bool is_disable_idle_d3)
 {
-	nointxmask = is_nointxmask;
-	disable_vga = is_disable_vga;
-	disable_idle_d3 = is_disable_idle_d3;
+	WRITE_ONCE(nointxmask, is_nointxmask);
+	WRITE_ONCE(disable_vga, is_disable_vga);
+	WRITE_ONCE(disable_idle_d3, is_disable_idle_d3);
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_set_params);
 
 bool vfio_pci_vga_disabled(void)
 {
-	return IS_ENABLED(CONFIG_VFIO_PCI_VGA) ? disable_vga : true;
+	return IS_ENABLED(CONFIG_VFIO_PCI_VGA) ? READ_ONCE(disable_vga) : true;
 }
 
-bool vfio_pci_idle_d3_disabled(void)
+/* For as long as the device lives: what is got because of it is put because of it. */
+void vfio_pci_latch_params(struct vfio_pci_core_device *vdev)
 {
-	return disable_idle_d3;
+	vdev->nointxmask = READ_ONCE(nointxmask);
+	vdev->disable_idle_d3 = READ_ONCE(disable_idle_d3);
 }
 
 /*
@@ -77,7 +81,7 @@ static void vfio_pci_probe_intx(struct vfio_pci_core_device *vdev)
 	struct pci_dev *pdev = vdev->pdev;
 
 	vdev->virq_disabled = false;
-	if (nointxmask)
+	if (vdev->nointxmask)
 		return;
 
 	if (vfio_pci_has_broken_intx(pdev)) {

@@ -303,7 +303,7 @@ ssize_t vfio_pci_vga_io_rw(struct vfio_pci_core_device *vdev,
 bool vfio_pci_is_silent(struct pci_dev *pdev);
 /* Module parameters. */
 bool vfio_pci_vga_disabled(void);
-bool vfio_pci_idle_d3_disabled(void);
+void vfio_pci_latch_params(struct vfio_pci_core_device *vdev);
 
 /* clean.c: is the reset at the last close good for the next open? What speaks against: */
 #define VFIO_PCI_TOUCHES(touch, last)					\

@@ -10,6 +10,7 @@
 #include <linux/pci_regs.h>
 
 #include "../kselftest_harness.h"
+#include "vfio_gate.h"
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
@@ -240,6 +241,31 @@ TEST_F_TIMEOUT(bind, unbind_while_mapped, 60)
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_EQ(0, status);
 	ASSERT_FALSE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
+}
+
+#define IDLE_D3	"/sys/module/vfio_pci/parameters/disable_idle_d3"
+
+/* A parameter that is changed holds for what is bound from then on. */
+TEST_F(bind, parameter_at_run_time)
+{
+	ASSERT_EQ(0, vfio_pci_bind(self->bdf));
+	ASSERT_EQ(0, vfio_runtime_status(self->bdf, "suspended", 5000));
+	ASSERT_EQ(-EINVAL, vfio_sysfs_write(IDLE_D3, "perhaps"));
+	ASSERT_EQ(0, vfio_sysfs_write(IDLE_D3, "Y"));
+
+	/* This one came before, and goes the same way. */
+	EXPECT_EQ(0, vfio_runtime_status(self->bdf, "suspended", 0));
+	EXPECT_EQ(0, vfio_pci_unbind(self->bdf));
+	EXPECT_EQ(0, vfio_pci_bind(self->bdf));
+	EXPECT_EQ(-ETIMEDOUT,
+		  vfio_runtime_status(self->bdf, "suspended", 2500));
+	EXPECT_EQ(0, vfio_sysfs_write(IDLE_D3, "N"));
+	EXPECT_EQ(-ETIMEDOUT,
+		  vfio_runtime_status(self->bdf, "suspended", 2500));
+
+	EXPECT_EQ(0, vfio_pci_unbind(self->bdf));
+	EXPECT_EQ(0, vfio_pci_bind(self->bdf));
+	EXPECT_EQ(0, vfio_runtime_status(self->bdf, "suspended", 5000));
 }
 
 /* The module cannot go while a device is open, and takes ids when it comes. */

@@ -288,6 +288,30 @@ TEST_F(line, next_user)
 	LINE_WORKS();
 }
 
+/* Who must not be masked by its own bit has the line for itself, or not at all. */
+TEST_F(line, nointxmask)
+{
+	const char *parameter = "/sys/module/vfio_pci/parameters/nointxmask";
+	char bdf[VFIO_BDF_LEN];
+
+	snprintf(bdf, sizeof(bdf), "%s", self->d.bdf);
+	ASSERT_EQ(0, vfio_sysfs_write(parameter, "Y"));
+	/* This one was bound before. */
+	EXPECT_EQ(0, vfio_irq_eventfd(&self->d, INTX, 0, self->efd));
+	vfio_dev_close(&self->d);
+	EXPECT_EQ(0, vfio_pci_unbind(bdf));
+	EXPECT_EQ(0, open_user(self, bdf));
+	EXPECT_EQ(-EBUSY, vfio_irq_eventfd(&self->d, INTX, 0, self->efd));
+	EXPECT_EQ(0, vfio_sysfs_write(parameter, "N"));
+	EXPECT_EQ(-EBUSY, vfio_irq_eventfd(&self->d, INTX, 0, self->efd));
+	LINE_IS_QUIET();
+	vfio_dev_close(&self->d);
+	EXPECT_EQ(0, vfio_pci_unbind(bdf));
+	ASSERT_EQ(0, open_user(self, bdf));
+	ARM();
+	LINE_WORKS();
+}
+
 TEST_F(line, masked_in_d3)
 {
 	if (!self->pm)
