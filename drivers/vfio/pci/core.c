@@ -5,6 +5,7 @@
  * that knows about it; enable.c has first open and last close, gate.c the
  * theory of device memory.
  */
+#include <linux/aperture.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
@@ -105,8 +106,11 @@ static int vfio_pci_vga_init(struct vfio_pci_core_device *vdev)
 	struct pci_dev *pdev = vdev->pdev;
 	int ret;
 
-	if (!vfio_pci_is_vga(pdev))
-		return 0;
+	/* Whatever class it has: the console must not draw into it any more. */
+	ret = aperture_remove_conflicting_pci_devices(pdev,
+						      vdev->vdev.ops->name);
+	if (ret || !vfio_pci_is_vga(pdev))
+		return ret;
 
 	ret = vga_client_register(pdev, vfio_pci_vga_decode);
 	if (ret)
