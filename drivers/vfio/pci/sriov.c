@@ -248,7 +248,7 @@ int vfio_pci_vf_token_check(struct vfio_pci_core_device *vdev,
 	struct pci_dev *pdev = vdev->pdev;
 	int ret = 0;
 
-	if (pdev->is_virtfn && pf) {
+	if (pf) {
 		mutex_lock(&pf->vf_token->lock);
 		if (!vfio_pci_vf_token_matches(pf, pdev, uuid))
 			ret = -EACCES;
