@@ -206,6 +206,8 @@ struct vfio_pci_gate_closer {
  * @absent_page: all ones, see absent.c; NULL until a fault needs it
  * @absent_refill: takes it from the mappings
  * @nointxmask: do not mask INTx by the function's own bit
+ * @bars_refused: by number: somebody has it, and the log says so for this open;
+ *	under @barmap_lock
  */
 struct vfio_pci_core_device {
 	struct vfio_device		vdev;
@@ -302,6 +304,7 @@ struct vfio_pci_core_device {
 	struct page			*absent_page;
 	struct delayed_work		absent_refill;
 	bool				nointxmask;
+	u8				bars_refused;
 };
 
 /**

@@ -119,18 +119,37 @@ static int vfio_pci_bar_map(struct vfio_pci_core_device *vdev, int bar)
 	return 0;
 }
 
+/*
+ * Not by pci_request_region(), which complains each time: a user may try as often
+ * as he likes, and fill the log.
+ */
 static int vfio_pci_bar_claim(struct vfio_pci_core_device *vdev, int bar)
 {
-	int ret;
+	struct resource *res = &vdev->pdev->resource[bar], *claim;
 
 	lockdep_assert_held(&vdev->barmap_lock);
 	if (vdev->bars_claimed & BIT(bar))
 		return 0;
 
-	ret = pci_request_selected_regions(vdev->pdev, BIT(bar), "vfio");
-	if (!ret)
+	if (resource_type(res) == IORESOURCE_IO)
+		claim = request_region(res->start, resource_size(res), "vfio");
+	else
+		claim = request_mem_region(res->start, resource_size(res),
+					   "vfio");
+	if (claim) {
 		vdev->bars_claimed |= BIT(bar);
-	return ret;
+		return 0;
+	}
+
+	if (!(vdev->bars_refused & BIT(bar))) {
+		vdev->bars_refused |= BIT(bar);
+		pci_notice_ratelimited(vdev->pdev,
+				       "BAR %d %pR is in use, see %s\n",
+				       bar, res,
+				       resource_type(res) == IORESOURCE_IO ?
+				       "/proc/ioports" : "/proc/iomem");
+	}
+	return -EBUSY;
 }
 
 static int vfio_pci_bar_setup_locked(struct vfio_pci_core_device *vdev, int bar)
@@ -344,8 +363,9 @@ void vfio_pci_barmaps_release(struct vfio_pci_core_device *vdev)
 		vfio_pci_bar_unmap(vdev, bar);
 		kvfree(vdev->bar_parts[bar]);
 		vdev->bar_parts[bar] = NULL;
-		pci_release_selected_regions(vdev->pdev, BIT(bar));
+		pci_release_region(vdev->pdev, bar);
 	}
 	vdev->bars_claimed = 0;
+	vdev->bars_refused = 0;
 	vdev->bars_lent = 0;
 }

@@ -268,6 +268,36 @@ TEST_F(bind, parameter_at_run_time)
 	EXPECT_EQ(0, vfio_runtime_status(self->bdf, "suspended", 5000));
 }
 
+/* Whose BARs somebody else has can be opened; the log does not grow by each try. */
+TEST_F(bind, bars_of_somebody_else)
+{
+	char arg[64];
+	const char *const load[] = { "modprobe", "test_pci_claim", arg, NULL };
+	struct vfio_dev d;
+	uint8_t value;
+	void *p;
+	int i, bar = !strcmp(variant->id, VFIO_RTL8139);
+	int klog = vfio_klog_open();
+
+	snprintf(arg, sizeof(arg), "device=%s", self->bdf);
+	if (vfio_run(load))
+		SKIP(return, "no module test_pci_claim");
+	ASSERT_EQ(0, vfio_dev_open(&d, self->bdf, VFIO_TYPE1v2_IOMMU));
+	ASSERT_EQ(0, vfio_cfg_command(&d, PCI_COMMAND_MEMORY, 0));
+	for (i = 0; i < 20; i++) {
+		EXPECT_EQ(-EBUSY, vfio_region_read(&d, bar, 0, &value, 1));
+		EXPECT_EQ(-EBUSY, vfio_region_mmap(&d, bar, 0, 4096, &p));
+	}
+	EXPECT_EQ(0, vfio_klog_count(klog, "can't reserve"));
+	EXPECT_EQ(1, vfio_klog_count(self->klog, "is in use, see /proc/iomem"));
+	close(klog);
+
+	/* It can be had at once when they are free. */
+	ASSERT_EQ(0, vfio_module_remove("test_pci_claim"));
+	EXPECT_EQ(1, vfio_region_read(&d, bar, 0, &value, 1));
+	vfio_dev_close(&d);
+}
+
 /* The module cannot go while a device is open, and takes ids when it comes. */
 TEST_F_TIMEOUT(bind, module_ids, 60)
 {
