@@ -26,7 +26,7 @@ OURS = re.compile(r"\[(?:vfio|vfio_\w+)\]")
 ACCESS = re.compile(r"^(read|write|read-write)\b.*\n +([\w.]+)", re.M)
 # Intel's IOMMU driver fills and empties its tables without a lock, for callers who deal
 # with other addresses, and remembers in a byte that there was something to map.
-TABLES = re.compile(r"intel_iommu_|dma_pte_|cache_tag_flush_")
+TABLES = re.compile(r"intel_iommu_|dma_pte_|pfn_to_dma_pte|cache_tag_flush_")
 # The PCI core keeps one bit beside others that do not change, which are read.
 PCI_BIT = re.compile(r"pci_cfg_access_(try)?(un)?lock")
 
