@@ -151,37 +151,41 @@ static void vfio_pci_vma_extent(struct vm_area_struct *vma, unsigned long addr,
 		*last = addr + (end - pos) - 1;
 }
 
+/* set_ptes() of these architectures is a function, and not for modules. */
+#define VFIO_PCI_SETS_PTES \
+	(!IS_ENABLED(CONFIG_ARM) && !IS_ENABLED(CONFIG_PPC))
+
 /* Page table entries in a row, in one page table, that one fault fills. */
 struct vfio_pci_pte_run {
 	struct mm_struct *mm;
-	unsigned long pages;
+	pte_t entry;
 	unsigned long filled;
 };
 
-/* @first is the run's first entry; the page table's lock is held. */
-static int vfio_pci_fill_ptes(pte_t *first, unsigned long addr, void *data)
+/* The page table's lock is held, here and below. */
+static int vfio_pci_get_pte(pte_t *pte, unsigned long addr, void *data)
 {
 	struct vfio_pci_pte_run *run = data;
-	pte_t like = ptep_get(first);
-	unsigned long i = 1, nr;
 
-	if (!pte_present(like))
-		return -EAGAIN;
+	run->entry = ptep_get(pte);
+	/* MADV_DONTNEED may have come in between. */
+	return pte_present(run->entry) ? 0 : -EAGAIN;
+}
 
-	while (i < run->pages) {
-		for (nr = 0; i + nr < run->pages; nr++)
-			if (!pte_none(ptep_get(first + i + nr)))
-				break;
-		/*
-		 * A pfn's entry is special. Where the compiler sees it, too,
-		 * set_ptes() of arm64 needs nothing that modules do not have.
-		 */
-		if (nr)
-			set_ptes(run->mm, addr + i * PAGE_SIZE, first + i,
-				 pte_mkspecial(pte_advance_pfn(like, i)), nr);
-		run->filled += nr;
-		i += nr + 1;
-	}
+static int vfio_pci_fill_pte(pte_t *pte, unsigned long addr, void *data)
+{
+	struct vfio_pci_pte_run *run = data;
+
+	run->entry = pte_next_pfn(run->entry);
+	if (!pte_none(ptep_get(pte)))
+		return 0;
+
+	/*
+	 * A pfn's entry is special. Where the compiler sees it, too, set_ptes() of
+	 * arm64 needs nothing that modules do not have.
+	 */
+	set_pte_at(run->mm, addr, pte, pte_mkspecial(run->entry));
+	run->filled++;
 	return 0;
 }
 
@@ -199,6 +203,7 @@ static vm_fault_t vfio_pci_insert_ptes(struct vm_fault *vmf,
 				       unsigned long *pages)
 {
 	struct vm_area_struct *vma = vmf->vma;
+	unsigned long addr = ALIGN_DOWN(vmf->address, PAGE_SIZE);
 	unsigned long window = ALIGN_DOWN(vmf->address, PMD_SIZE);
 	unsigned long start = max(window, vma->vm_start);
 	unsigned long last = min(window + PMD_SIZE - 1, vma->vm_end - 1);
@@ -206,21 +211,23 @@ static vm_fault_t vfio_pci_insert_ptes(struct vm_fault *vmf,
 		.mm = vma->vm_mm,
 		.filled = 1,
 	};
+	unsigned long first;
 	vm_fault_t ret;
 
-	vfio_pci_vma_extent(vma, ALIGN_DOWN(vmf->address, PAGE_SIZE), &start,
-			    &last);
-	run.pages = ((last - start) >> PAGE_SHIFT) + 1;
+	if (!VFIO_PCI_SETS_PTES)
+		return vmf_insert_pfn(vma, addr, vfio_pci_vma_pfn(vma, addr));
 
+	vfio_pci_vma_extent(vma, addr, &start, &last);
 	ret = vmf_insert_pfn(vma, start, vfio_pci_vma_pfn(vma, start));
 	if (ret != VM_FAULT_NOPAGE)
 		return ret;
 
-	/* The entry is there, so this finds it and needs no memory. */
-	if (apply_to_page_range(run.mm, start, PAGE_SIZE, vfio_pci_fill_ptes,
-				&run))
-		return VM_FAULT_OOM;
-
+	/* This needs no memory. An entry that is not filled faults again. */
+	first = start + PAGE_SIZE;
+	if (!apply_to_page_range(run.mm, start, PAGE_SIZE, vfio_pci_get_pte,
+				 &run) && first <= last)
+		apply_to_page_range(run.mm, first, last + 1 - first,
+				    vfio_pci_fill_pte, &run);
 	*pages = run.filled;
 	return VM_FAULT_NOPAGE;
 }
