@@ -177,10 +177,12 @@ struct vfio_pci_gate_closer {
  * @errors_reset: how many there were when a reset of ours began
  * @resetter: who is at that
  * @peers: struct vfio_peer: BARs mapped for other devices' DMA
- * @dmabufs: parts of BARs that were exported, see dmabuf.c
+ * @dmabufs: parts of BARs that were exported, see dmabuf.c; one begins under
+ *	@memory_lock held for read
  * @dmabuf_queue: where importers of these are told
  * @dmabuf_stops: while it is not 0 importers map nothing of these
  * @dmabufs_hurry: the driver is to let go, and does not wait long for importers
+ * @dmabufs_stopped: who closed the gate has stopped exports; as @gate_open
  * @io_buffer: spare buffer for read() and write(), exchanged atomically
  * @barmap_lock: see at the field
  * @bar_parts: BARs of several memory types, see barmap.c
@@ -278,6 +280,7 @@ struct vfio_pci_core_device {
 	struct vfio_pci_dmabuf_queue	*dmabuf_queue;
 	unsigned int			dmabuf_stops;
 	bool				dmabufs_hurry;
+	bool				dmabufs_stopped;
 	void				*io_buffer;
 	struct mutex			barmap_lock;	/* what is mapped how */
 	struct vfio_pci_bar_parts	*bar_parts[PCI_STD_NUM_BARS];

@@ -293,6 +293,8 @@ void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 {
 	vfio_pci_core_sriov_configure(vdev, 0);
 
+	/* The last close is next, whatever is exported until then. */
+	WRITE_ONCE(vdev->dmabufs_hurry, true);
 	/*
 	 * A device that was pulled out is gone already; one that only loses
 	 * its driver works until its user has brought it to rest. With the gate

@@ -16,10 +16,12 @@
  * gate waits for it.
  *
  * Closing, in this order:
- *  1. stop what was exported as dma-bufs and, where there may be waiting, wait
- *     until the importers have let go (dmabuf.c). Nobody else is held up by that;
+ *  1. stop what was exported as dma-bufs, if anything was, and, where there may be
+ *     waiting, wait until the importers have let go (dmabuf.c). Nobody else is held up
+ *     by that;
  *  2. take memory_lock for write: accesses that are under way end, no new one
- *     begins, and no fault can put a page table entry in;
+ *     begins, and no fault can put a page table entry in. Nor does an export begin.
+ *     If one did since 1. found none, drop the lock and do 1. again;
  *  3. clear gate_open, for those who come once the lock is free again;
  *  4. remove the translations of other devices' IOMMUs (peer.c): their DMA
  *     takes no fault that could wait;
@@ -184,6 +186,30 @@ static ktime_t vfio_pci_gate_clock(void)
 	       trace_vfio_pci_gate_open_enabled() ? ktime_get() : 0;
 }
 
+/*
+ * Take memory_lock for write while nobody can map an export of the device: the exports
+ * are @stopped, or there are none. An export begins with the lock held for read
+ * (vfio_pci_dmabuf_add()), so who holds it for write and finds none knows that there is
+ * none before he drops it. One that leaves the list has no importer.
+ *
+ * Returns false, without the lock, where there are exports, which have to be stopped
+ * first. The look under the lock is the one that counts: an export may have begun since
+ * the other, and its importer's DMA would go on while the memory goes.
+ */
+static bool vfio_pci_gate_lock(struct vfio_pci_core_device *vdev, bool stopped)
+{
+	/* Who sees this at once need not wait for the lock twice. */
+	if (!stopped && !list_empty(&vdev->dmabufs))
+		return false;
+
+	down_write(&vdev->memory_lock);
+	vdev->dmabufs_stopped = stopped;
+	if (stopped || list_empty(&vdev->dmabufs))
+		return true;
+	up_write(&vdev->memory_lock);
+	return false;
+}
+
 /**
  * vfio_pci_gate_close - cut every reader off from device memory
  * @vdev: the device
@@ -197,10 +223,13 @@ void vfio_pci_gate_close(struct vfio_pci_core_device *vdev,
 			 enum vfio_pci_gate_cause cause)
 {
 	ktime_t start = vfio_pci_gate_clock();
+	bool stopped = false;
 
-	vfio_pci_dmabufs_stop(vdev);
-	vfio_pci_dmabufs_evict(vdev, cause);
-	down_write(&vdev->memory_lock);
+	while (!vfio_pci_gate_lock(vdev, stopped)) {
+		vfio_pci_dmabufs_stop(vdev);
+		vfio_pci_dmabufs_evict(vdev, cause);
+		stopped = true;
+	}
 	vfio_pci_gate_cut_readers(vdev, cause, start);
 }
 
@@ -219,15 +248,18 @@ int vfio_pci_gate_close_killable(struct vfio_pci_core_device *vdev,
 				 enum vfio_pci_gate_cause cause)
 {
 	ktime_t start = vfio_pci_gate_clock();
+	bool stopped = false;
 	int ret;
 
-	vfio_pci_dmabufs_stop(vdev);
-	ret = vfio_pci_dmabufs_drain(vdev, NULL);
-	if (ret) {
-		vfio_pci_dmabufs_go(vdev);
-		return ret;
+	while (!vfio_pci_gate_lock(vdev, stopped)) {
+		vfio_pci_dmabufs_stop(vdev);
+		ret = vfio_pci_dmabufs_drain(vdev, NULL);
+		if (ret) {
+			vfio_pci_dmabufs_go(vdev);
+			return ret;
+		}
+		stopped = true;
 	}
-	down_write(&vdev->memory_lock);
 	vfio_pci_gate_cut_readers(vdev, cause, start);
 	return 0;
 }
@@ -250,7 +282,9 @@ bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
 	if (!down_write_trylock(&vdev->memory_lock))
 		return false;
 
-	vfio_pci_dmabufs_stop(vdev);
+	vdev->dmabufs_stopped = !list_empty(&vdev->dmabufs);
+	if (vdev->dmabufs_stopped)
+		vfio_pci_dmabufs_stop(vdev);
 	vfio_pci_gate_cut_readers(vdev, cause, start);
 	return true;
 }
@@ -279,6 +313,7 @@ void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 	const unsigned int answers = VFIO_PCI_HOLD_NOT_OPEN |
 				     VFIO_PCI_REASON_DECODE;
 	unsigned int reasons = vfio_pci_gate_reasons(vdev);
+	bool stopped = vdev->dmabufs_stopped;
 
 	WRITE_ONCE(vdev->gate_open, !reasons);
 	/* Pairs with the one in vfio_pci_gate_error(). */
@@ -295,7 +330,8 @@ void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 	if (vdev->gate_closed_at)
 		vfio_pci_gate_account(vdev);
 	up_write(&vdev->memory_lock);
-	vfio_pci_dmabufs_go(vdev);
+	if (stopped)
+		vfio_pci_dmabufs_go(vdev);
 }
 
 /**
