@@ -186,6 +186,7 @@ struct vfio_pci_gate_closer {
  * @io_buffer: spare buffer for read() and write(), exchanged atomically
  * @barmap_lock: see at the field
  * @bar_parts: BARs of several memory types, see barmap.c
+ * @bars_decode: bits of COMMAND that BARs or the ROM answer to; set at first open
  * @bars_claimed: by number: we have it; under @barmap_lock
  * @bars_lent: the driver has its address; likewise
  * @bars_wc: mappings of it are write-combined; set at first open
@@ -284,6 +285,7 @@ struct vfio_pci_core_device {
 	void				*io_buffer;
 	struct mutex			barmap_lock;	/* what is mapped how */
 	struct vfio_pci_bar_parts	*bar_parts[PCI_STD_NUM_BARS];
+	u8				bars_decode;
 	u8				bars_claimed;
 	u8				bars_lent;
 	u8				bars_wc;

@@ -674,9 +674,12 @@ static int config_init_header(struct vfio_pci_core_device *vdev)
 		return ret;
 
 	/* What to write to the BARs if a reset loses them. */
+	vdev->bars_decode = PCI_COMMAND_MEMORY;
 	for (i = 0; i < PCI_STD_NUM_BARS; i++) {
 		pos = PCI_BASE_ADDRESS_0 + 4 * i;
 		vdev->rbar[i] = vfio_pci_vconfig_get32(vdev, pos);
+		if (pci_resource_flags(pdev, i) & IORESOURCE_IO)
+			vdev->bars_decode |= PCI_COMMAND_IO;
 	}
 	vdev->rbar[i] = vfio_pci_vconfig_get32(vdev, PCI_ROM_ADDRESS);
 	vfio_pci_config_size_bars(vdev);

@@ -90,15 +90,19 @@
  * A VF has no memory enable of its own: the PF's SR-IOV capability turns the
  * memory of all its VFs on (PCIe r6.0, 9.3.3.3.1).
  */
+static bool vfio_pci_command_decodes(struct pci_dev *pdev, u16 cmd)
+{
+	return pdev->no_command_memory ||
+	       (!PCI_POSSIBLE_ERROR(cmd) && (cmd & PCI_COMMAND_MEMORY));
+}
+
 static bool vfio_pci_decodes_memory(struct pci_dev *pdev)
 {
-	u16 cmd;
+	u16 cmd = 0;
 
-	if (pdev->no_command_memory)
-		return true;
-
-	pci_read_config_word(pdev, PCI_COMMAND, &cmd);
-	return !PCI_POSSIBLE_ERROR(cmd) && (cmd & PCI_COMMAND_MEMORY);
+	if (!pdev->no_command_memory)
+		pci_read_config_word(pdev, PCI_COMMAND, &cmd);
+	return vfio_pci_command_decodes(pdev, cmd);
 }
 
 /**
@@ -126,6 +130,18 @@ static void vfio_pci_gate_errors_end(struct vfio_pci_core_device *vdev,
 		;
 }
 
+/* Those that COMMAND does not show. */
+static unsigned int vfio_pci_gate_holders(struct vfio_pci_core_device *vdev)
+{
+	unsigned int reasons = vdev->gate_holds;
+
+	if (vdev->pdev->current_state != PCI_D0)
+		reasons |= VFIO_PCI_REASON_POWER;
+	if (vfio_pci_gate_has_error(vdev))
+		reasons |= VFIO_PCI_REASON_ERROR;
+	return reasons;
+}
+
 /**
  * vfio_pci_gate_reasons - why is the memory not there?
  * @vdev: the device
@@ -137,14 +153,9 @@ static void vfio_pci_gate_errors_end(struct vfio_pci_core_device *vdev,
  */
 unsigned int vfio_pci_gate_reasons(struct vfio_pci_core_device *vdev)
 {
-	struct pci_dev *pdev = vdev->pdev;
-	unsigned int reasons = vdev->gate_holds;
+	unsigned int reasons = vfio_pci_gate_holders(vdev);
 
-	if (pdev->current_state != PCI_D0)
-		reasons |= VFIO_PCI_REASON_POWER;
-	if (vfio_pci_gate_has_error(vdev))
-		reasons |= VFIO_PCI_REASON_ERROR;
-	if (!reasons && !vfio_pci_decodes_memory(pdev))
+	if (!reasons && !vfio_pci_decodes_memory(vdev->pdev))
 		reasons |= VFIO_PCI_REASON_DECODE;
 	return reasons;
 }
@@ -302,17 +313,12 @@ static void vfio_pci_gate_account(struct vfio_pci_core_device *vdev)
 				 shut_ns);
 }
 
-/**
- * vfio_pci_gate_open - let the readers in again if the memory is there
- * @vdev: the device
- *
- * Context: memory_lock is held for write and dropped.
- */
-void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
+/* @reasons were found with memory_lock held for write, which is dropped. */
+static void vfio_pci_gate_open_unless(struct vfio_pci_core_device *vdev,
+				      unsigned int reasons)
 {
 	const unsigned int answers = VFIO_PCI_HOLD_NOT_OPEN |
 				     VFIO_PCI_REASON_DECODE;
-	unsigned int reasons = vfio_pci_gate_reasons(vdev);
 	bool stopped = vdev->dmabufs_stopped;
 
 	WRITE_ONCE(vdev->gate_open, !reasons);
@@ -332,6 +338,34 @@ void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 	up_write(&vdev->memory_lock);
 	if (stopped)
 		vfio_pci_dmabufs_go(vdev);
+}
+
+/**
+ * vfio_pci_gate_open - let the readers in again if the memory is there
+ * @vdev: the device
+ *
+ * Context: memory_lock is held for write and dropped.
+ */
+void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
+{
+	vfio_pci_gate_open_unless(vdev, vfio_pci_gate_reasons(vdev));
+}
+
+/**
+ * vfio_pci_gate_open_command - the same, for who has just written COMMAND
+ * @vdev: the device
+ * @cmd: what the register is. If it has the memory bit, it was read after it was
+ *	written: the bit may be missing, or the function gone
+ *
+ * Context: as vfio_pci_gate_open().
+ */
+void vfio_pci_gate_open_command(struct vfio_pci_core_device *vdev, u16 cmd)
+{
+	unsigned int reasons = vfio_pci_gate_holders(vdev);
+
+	if (!vfio_pci_command_decodes(vdev->pdev, cmd))
+		reasons |= VFIO_PCI_REASON_DECODE;
+	vfio_pci_gate_open_unless(vdev, reasons);
 }
 
 /**

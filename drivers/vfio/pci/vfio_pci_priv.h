@@ -11,6 +11,9 @@
 
 struct seq_file;
 
+/* Bits of COMMAND: what of its BARs a function answers to. */
+#define VFIO_PCI_DECODE	(PCI_COMMAND_MEMORY | PCI_COMMAND_IO)
+
 static inline struct vfio_pci_core_device *
 vfio_pci_of_class_device(struct device *dev)
 {
@@ -64,6 +67,7 @@ int vfio_pci_gate_close_killable(struct vfio_pci_core_device *vdev,
 bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
 			     enum vfio_pci_gate_cause cause);
 void vfio_pci_gate_open(struct vfio_pci_core_device *vdev);
+void vfio_pci_gate_open_command(struct vfio_pci_core_device *vdev, u16 cmd);
 void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
 			   enum vfio_pci_gate_cause cause);
 void vfio_pci_gate_error(struct vfio_pci_core_device *vdev);
@@ -262,6 +266,7 @@ void vfio_pci_irqs_module_exit(void);
 void vfio_pci_intx_freeze(struct vfio_pci_core_device *vdev);
 void vfio_pci_intx_thaw(struct vfio_pci_core_device *vdev);
 void vfio_pci_intx_restore(struct vfio_pci_core_device *vdev);
+u16 vfio_pci_intx_command(struct vfio_pci_core_device *vdev);
 void vfio_pci_intx_follow_command(struct vfio_pci_core_device *vdev);
 /* The AER handler and the release request; the triggers are eventfds. */
 void vfio_pci_signal_error(struct vfio_pci_core_device *vdev);
