@@ -172,7 +172,8 @@ static void vfio_pci_gate_cut_readers(struct vfio_pci_core_device *vdev,
 
 	if (was_open) {
 		WRITE_ONCE(vdev->gate_open, false);
-		vfio_pci_peers_unmap(vdev);
+		if (!list_empty(&vdev->peers))
+			vfio_pci_peers_unmap(vdev);
 		vfio_pci_zap_bars(vdev);
 	}
 
@@ -329,7 +330,8 @@ static void vfio_pci_gate_open_unless(struct vfio_pci_core_device *vdev,
 
 	if (vfio_pci_gate_admits_maps(vdev)) {
 		vfio_pci_absent_end(vdev);
-		vfio_pci_peers_map(vdev);
+		if (!list_empty(&vdev->peers))
+			vfio_pci_peers_map(vdev);
 	}
 	if (vdev->pm_intx_masked && !(reasons & ~answers))
 		vfio_pci_intx_thaw(vdev);

@@ -127,7 +127,7 @@ struct vfio_pci_bar_parts {
 };
 
 int vfio_pci_bar_setup(struct vfio_pci_core_device *vdev, int bar);
-int vfio_pci_bar_setup_call(struct vfio_pci_core_device *vdev, int bar);
+int vfio_pci_bar_setup_in_call(struct vfio_pci_core_device *vdev, int bar);
 int vfio_pci_bar_divide(struct vfio_pci_core_device *vdev, int bar,
 			struct vfio_pci_bar_parts *parts);
 void __iomem *vfio_pci_bar_part_io(struct vfio_pci_core_device *vdev, int bar,
@@ -135,6 +135,22 @@ void __iomem *vfio_pci_bar_part_io(struct vfio_pci_core_device *vdev, int bar,
 void vfio_pci_bar_extent(struct vfio_pci_core_device *vdev, int bar, u64 pos,
 			 u64 *start, u64 *end);
 void vfio_pci_barmaps_release(struct vfio_pci_core_device *vdev);
+
+static inline bool vfio_pci_bar_is_set_up(struct vfio_pci_core_device *vdev,
+					  int bar)
+{
+	/* Pairs with the release when it was mapped. */
+	return smp_load_acquire(&vdev->barmap[bar]) ||
+	       READ_ONCE(vdev->bar_parts[bar]);
+}
+
+/* vfio_pci_bar_setup() for who is in no call; each read() and write() asks. */
+static inline int vfio_pci_bar_setup_call(struct vfio_pci_core_device *vdev,
+					  int bar)
+{
+	return likely(vfio_pci_bar_is_set_up(vdev, bar)) ? 0 :
+	       vfio_pci_bar_setup_in_call(vdev, bar);
+}
 
 /*
  * Where the kernel reaches a place in a BAR that vfio_pci_bar_setup() has set up:
