@@ -371,20 +371,6 @@ void vfio_pci_gate_open_command(struct vfio_pci_core_device *vdev, u16 cmd)
 }
 
 /**
- * vfio_pci_gate_recheck - the device may have come or gone by itself
- * @vdev: the device
- * @cause: why one should look
- *
- * Context: may sleep; takes memory_lock.
- */
-void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
-			   enum vfio_pci_gate_cause cause)
-{
-	vfio_pci_gate_close(vdev, cause);
-	vfio_pci_gate_open(vdev);
-}
-
-/**
  * vfio_pci_gate_error - the platform froze the device after an error
  * @vdev: the device
  *

@@ -68,8 +68,6 @@ bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
 			     enum vfio_pci_gate_cause cause);
 void vfio_pci_gate_open(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_open_command(struct vfio_pci_core_device *vdev, u16 cmd);
-void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
-			   enum vfio_pci_gate_cause cause);
 void vfio_pci_gate_error(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_resume(struct vfio_pci_core_device *vdev);
 bool vfio_pci_gate_recovers(struct vfio_pci_core_device *vdev);
