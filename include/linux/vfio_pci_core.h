@@ -177,13 +177,16 @@ struct vfio_pci_gate_closer {
  * @errors_reset: how many there were when a reset of ours began
  * @resetter: who is at that
  * @peers: struct vfio_peer: BARs mapped for other devices' DMA
- * @dmabufs: parts of BARs that were exported, see dmabuf.c
+ * @dmabufs: parts of BARs that were exported, see dmabuf.c; one begins under
+ *	@memory_lock held for read
  * @dmabuf_queue: where importers of these are told
  * @dmabuf_stops: while it is not 0 importers map nothing of these
  * @dmabufs_hurry: the driver is to let go, and does not wait long for importers
+ * @dmabufs_stopped: who closed the gate has stopped exports; as @gate_open
  * @io_buffer: spare buffer for read() and write(), exchanged atomically
  * @barmap_lock: see at the field
  * @bar_parts: BARs of several memory types, see barmap.c
+ * @bars_decode: bits of COMMAND that BARs or the ROM answer to; set at first open
  * @bars_claimed: by number: we have it; under @barmap_lock
  * @bars_lent: the driver has its address; likewise
  * @bars_wc: mappings of it are write-combined; set at first open
@@ -281,9 +284,11 @@ struct vfio_pci_core_device {
 	struct vfio_pci_dmabuf_queue	*dmabuf_queue;
 	unsigned int			dmabuf_stops;
 	bool				dmabufs_hurry;
+	bool				dmabufs_stopped;
 	void				*io_buffer;
 	struct mutex			barmap_lock;	/* what is mapped how */
 	struct vfio_pci_bar_parts	*bar_parts[PCI_STD_NUM_BARS];
+	u8				bars_decode;
 	u8				bars_claimed;
 	u8				bars_lent;
 	u8				bars_wc;

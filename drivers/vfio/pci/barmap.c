@@ -114,7 +114,7 @@ static int vfio_pci_bar_map(struct vfio_pci_core_device *vdev, int bar)
 
 	if (parts && parts->nr == 1)
 		io = parts->part[0].io;
-	/* Pairs with vfio_pci_bar_setup(): who sees it has the region, too. */
+	/* Pairs with vfio_pci_bar_is_set_up(): who sees it has the region, too. */
 	smp_store_release(&vdev->barmap[bar], io);
 	return 0;
 }
@@ -163,13 +163,6 @@ static int vfio_pci_bar_setup_locked(struct vfio_pci_core_device *vdev, int bar)
 	return vfio_pci_bar_map(vdev, bar);
 }
 
-static bool vfio_pci_bar_is_set_up(struct vfio_pci_core_device *vdev, int bar)
-{
-	/* Pairs with the release when it was mapped. */
-	return smp_load_acquire(&vdev->barmap[bar]) ||
-	       READ_ONCE(vdev->bar_parts[bar]);
-}
-
 /**
  * vfio_pci_bar_setup - claim a BAR and map it for the kernel
  * @vdev: the device
@@ -194,19 +187,16 @@ int vfio_pci_bar_setup(struct vfio_pci_core_device *vdev, int bar)
 }
 
 /**
- * vfio_pci_bar_setup_call - the same for who is in no call
+ * vfio_pci_bar_setup_in_call - vfio_pci_bar_setup_call() for a BAR not set up
  * @vdev: the device
  * @bar: number of the BAR
  *
  * Return: as vfio_pci_bar_setup() or vfio_pci_begin().
  * Context: likewise.
  */
-int vfio_pci_bar_setup_call(struct vfio_pci_core_device *vdev, int bar)
+int vfio_pci_bar_setup_in_call(struct vfio_pci_core_device *vdev, int bar)
 {
 	int ret;
-
-	if (likely(vfio_pci_bar_is_set_up(vdev, bar)))
-		return 0;
 
 	ret = vfio_pci_begin(vdev);
 	if (ret)

@@ -71,8 +71,6 @@ struct vfio_pci_clean {
 	u32 config[];
 };
 
-#define VFIO_PCI_DECODE	(PCI_COMMAND_MEMORY | PCI_COMMAND_IO)
-
 /**
  * vfio_pci_clean_touch - note that a function may have gained state
  * @vdev: the device

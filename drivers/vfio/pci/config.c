@@ -249,7 +249,27 @@ config_resolve(struct vfio_pci_config_access *acc)
 	return layout;
 }
 
-/* Constant sizes spare a look at what kind of memory @le is. */
+/* Constant sizes spare a look at what kind of memory @le is, here and below. */
+static int config_copy_in(__le32 *le, const char __user *buf, size_t count)
+{
+	unsigned long left;
+
+	switch (count) {
+	case 1:
+		left = copy_from_user(le, buf, 1);
+		break;
+	case 2:
+		left = copy_from_user(le, buf, 2);
+		break;
+	case 3:
+		left = copy_from_user(le, buf, 3);
+		break;
+	default:
+		left = copy_from_user(le, buf, 4);
+	}
+	return left ? -EFAULT : 0;
+}
+
 static int config_copy_out(char __user *buf, const __le32 *le,
 			   unsigned int width)
 {
@@ -307,8 +327,9 @@ static int config_write_piece(struct vfio_pci_config_access *acc, size_t count,
 	int ret;
 
 	/* Before the call; how wide it is going to be is known in there. */
-	if (copy_from_user(&le, buf, min(count, sizeof(le))))
-		return -EFAULT;
+	ret = config_copy_in(&le, buf, count);
+	if (ret)
+		return ret;
 
 	ret = vfio_pci_begin(acc->vdev);
 	if (ret)
@@ -674,9 +695,12 @@ static int config_init_header(struct vfio_pci_core_device *vdev)
 		return ret;
 
 	/* What to write to the BARs if a reset loses them. */
+	vdev->bars_decode = PCI_COMMAND_MEMORY;
 	for (i = 0; i < PCI_STD_NUM_BARS; i++) {
 		pos = PCI_BASE_ADDRESS_0 + 4 * i;
 		vdev->rbar[i] = vfio_pci_vconfig_get32(vdev, pos);
+		if (pci_resource_flags(pdev, i) & IORESOURCE_IO)
+			vdev->bars_decode |= PCI_COMMAND_IO;
 	}
 	vdev->rbar[i] = vfio_pci_vconfig_get32(vdev, PCI_ROM_ADDRESS);
 	vfio_pci_config_size_bars(vdev);

@@ -30,7 +30,7 @@ struct vfio_pci_config_access {
 	u32				val;
 	/* Configuration space is locked: who has that need not wait for himself. */
 	bool				locked;
-	/* What the hardware was just found to hold, under a lock that is held. */
+	/* What the register holds, in bits that are not written, under a lock that is held. */
 	bool				known;
 	u32				old;
 };

@@ -82,11 +82,17 @@ void vfio_pci_config_size_bars(struct vfio_pci_core_device *vdev)
 	vfio_pci_vconfig_set32(vdev, PCI_ROM_ADDRESS, val & rom_mask(pdev));
 }
 
-/* Are the host's addresses still in the hardware? */
-static bool bars_are_lost(struct vfio_pci_core_device *vdev)
+/*
+ * Are the host's addresses not in the hardware any more? @decode is COMMAND: where no
+ * BAR is to answer it does not matter.
+ */
+static bool bars_are_lost(struct vfio_pci_core_device *vdev, u16 decode)
 {
 	unsigned int i;
 	u32 bar;
+
+	if (!(decode & vdev->bars_decode))
+		return false;
 
 	for (i = 0; i < PCI_STD_NUM_BARS; i++) {
 		if (!vdev->rbar[i])
@@ -118,46 +124,65 @@ static void bars_restore(struct vfio_pci_core_device *vdev)
 		vfio_pci_intx_restore(vdev);
 }
 
-/* Does the user turn on what he had turned on, and is not? */
-static bool was_reset(struct vfio_pci_core_device *vdev, u16 phys, u16 want)
+/* What is to stay on as far as the user knows. */
+static u16 command_believed(struct vfio_pci_config_access *acc)
 {
-	u16 believed = vfio_pci_vconfig_get16(vdev, PCI_COMMAND) & want;
+	return vfio_pci_vconfig_get16(acc->vdev, PCI_COMMAND) & acc->val &
+	       VFIO_PCI_DECODE;
+}
+
+/*
+ * Is something not on that the user turned on and wants to stay so, or is the function
+ * to answer at addresses that are not its own?
+ */
+static bool was_reset(struct vfio_pci_config_access *acc, u16 phys)
+{
+	struct vfio_pci_core_device *vdev = acc->vdev;
 
 	if (vdev->pdev->no_command_memory)
 		phys |= PCI_COMMAND_MEMORY;
-	return (believed & ~phys & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY)) ||
-	       bars_are_lost(vdev);
+	return (command_believed(acc) & ~phys) ||
+	       bars_are_lost(vdev, acc->val & VFIO_PCI_DECODE);
 }
 
-/* The register was read, and configuration space is locked. */
-static void command_is(struct vfio_pci_config_access *acc, u16 phys)
+/* What of the register is not the user's is in @old, and configuration space locked. */
+static void command_is(struct vfio_pci_config_access *acc, u16 old)
 {
 	acc->known = acc->pos == PCI_COMMAND && acc->width <= 2;
-	acc->old = phys;
+	acc->old = old;
+}
+
+/* Under igate nobody else changes the virtual register. */
+static bool memory_toggles(struct vfio_pci_config_access *acc)
+{
+	return (vfio_pci_vconfig_get16(acc->vdev, PCI_COMMAND) ^ acc->val) &
+	       PCI_COMMAND_MEMORY;
 }
 
 /* Would writing this leave memory decoding as everybody knows it? */
 static bool memory_stays(struct vfio_pci_config_access *acc)
 {
 	struct vfio_pci_core_device *vdev = acc->vdev;
-	u16 cmd = vfio_pci_vconfig_get16(vdev, PCI_COMMAND);
 	u16 phys, want = acc->val;
 
-	if ((cmd ^ want) & PCI_COMMAND_MEMORY)
-		return false;
 	pci_read_config_word(vdev->pdev, PCI_COMMAND, &phys);
-	if (was_reset(vdev, phys, want))
+	if (was_reset(acc, phys))
 		return false;
 	command_is(acc, phys);
 	return vdev->pdev->no_command_memory ||
 	       !((phys ^ want) & PCI_COMMAND_MEMORY);
 }
 
-static int command_store(struct vfio_pci_config_access *acc)
+/*
+ * Leaves in acc->old what the function decodes. If @look that is what it says now;
+ * else it may be what it was told.
+ */
+static int command_store(struct vfio_pci_config_access *acc, bool look)
 {
-	const u16 bits = PCI_COMMAND_IO | PCI_COMMAND_MEMORY;
 	struct vfio_pci_core_device *vdev = acc->vdev;
-	u16 cmd, phys, want = acc->val & bits;
+	u16 cmd = vfio_pci_vconfig_get16(vdev, PCI_COMMAND);
+	u16 want = acc->val & VFIO_PCI_DECODE;
+	u16 phys = want;
 	int ret;
 
 	/* A VF has no memory enable, but who emulates one may think so. */
@@ -167,31 +192,39 @@ static int command_store(struct vfio_pci_config_access *acc)
 		return ret;
 
 	/* What the function has no bit for was not turned on. */
-	phys = acc->old;
-	if (!acc->known || (want & ~phys))
+	if (look || !acc->known || (want & ~cmd))
 		pci_read_config_word(vdev->pdev, PCI_COMMAND, &phys);
+	acc->old = phys;
 	if (vdev->pdev->no_command_memory)
 		phys |= PCI_COMMAND_MEMORY;
 
 	cmd = vfio_pci_vconfig_get16(vdev, PCI_COMMAND);
 	vfio_pci_vconfig_set16(vdev, PCI_COMMAND,
-			       (cmd & ~bits) | (want & phys));
+			       (cmd & ~VFIO_PCI_DECODE) | (want & phys));
 	return 0;
 }
 
-/* Memory comes or goes: the gate is closed, memory_lock held for write. */
+/*
+ * Memory comes or goes: the gate is closed, memory_lock held for write. Where it comes
+ * the gate is going to open, so the function is asked what became of it.
+ *
+ * What is not the user's in the register, DisINTx, follows from what is recorded; if
+ * that changes meanwhile vfio_pci_intx_follow_command() writes it again. So the function
+ * is asked before only where something stays on that a reset would have turned off.
+ */
 static int command_change(struct vfio_pci_config_access *acc)
 {
 	struct vfio_pci_core_device *vdev = acc->vdev;
-	u16 phys;
+	u16 phys = command_believed(acc);
 
 	acc->known = false;
-	pci_read_config_word(vdev->pdev, PCI_COMMAND, &phys);
-	if (was_reset(vdev, phys, acc->val))
+	if (phys & vdev->bars_decode)
+		pci_read_config_word(vdev->pdev, PCI_COMMAND, &phys);
+	if (was_reset(acc, phys))
 		bars_restore(vdev);
 	else
-		command_is(acc, phys);
-	return command_store(acc);
+		command_is(acc, vfio_pci_intx_command(vdev));
+	return command_store(acc, acc->val & PCI_COMMAND_MEMORY);
 }
 
 /*
@@ -213,38 +246,50 @@ static void config_unlock(struct vfio_pci_config_access *acc)
 /*
  * Bus mastering and its like are changed often and must not cost every mapping, so
  * the gate is closed only where memory comes or goes. Held for read, memory_lock
- * keeps that true until the register is written. Returns -EAGAIN, with nothing
- * done, where somebody has configuration space locked.
+ * keeps that true until the register is written. Returns 1, with nothing done, where
+ * memory comes or goes; -EAGAIN where somebody has configuration space locked.
  */
-static int try_command_decode(struct vfio_pci_config_access *acc)
+static int try_command_stays(struct vfio_pci_config_access *acc)
 {
 	struct vfio_pci_core_device *vdev = acc->vdev;
 	int ret = -EAGAIN;
-	bool stays;
 
 	down_read(&vdev->memory_lock);
-	if (!config_trylock(acc)) {
-		up_read(&vdev->memory_lock);
-		return ret;
+	if (config_trylock(acc)) {
+		ret = memory_stays(acc) ? command_store(acc, false) : 1;
+		config_unlock(acc);
 	}
-	stays = memory_stays(acc);
-	if (stays)
-		ret = command_store(acc);
-	config_unlock(acc);
 	up_read(&vdev->memory_lock);
-	if (stays)
-		return ret;
+	return ret;
+}
+
+static int try_command_changes(struct vfio_pci_config_access *acc)
+{
+	struct vfio_pci_core_device *vdev = acc->vdev;
+	int ret;
 
 	ret = vfio_pci_gate_close_killable(vdev, VFIO_PCI_GATE_COMMAND);
 	if (ret)
 		return ret;
+
 	ret = -EAGAIN;
 	if (config_trylock(acc)) {
 		ret = command_change(acc);
 		config_unlock(acc);
 	}
-	vfio_pci_gate_open(vdev);
+	if (ret)
+		vfio_pci_gate_open(vdev);
+	else
+		vfio_pci_gate_open_command(vdev, acc->old);
 	return ret;
+}
+
+/* Returns -EAGAIN, with nothing done, where somebody has configuration space locked. */
+static int try_command_decode(struct vfio_pci_config_access *acc)
+{
+	int ret = memory_toggles(acc) ? 1 : try_command_stays(acc);
+
+	return ret > 0 ? try_command_changes(acc) : ret;
 }
 
 /* Until nobody else has configuration space locked. */

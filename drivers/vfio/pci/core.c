@@ -21,6 +21,22 @@ static struct vfio_pci_core_device *to_vdev(struct vfio_device *core_vdev)
 	return container_of(core_vdev, struct vfio_pci_core_device, vdev);
 }
 
+/* The device may sleep, and the caller has a count that keeps it awake. */
+static noinline int vfio_pci_begin_low_power(struct vfio_pci_core_device *vdev)
+{
+	struct device *dev = &vdev->pdev->dev;
+	int ret;
+
+	ret = pm_runtime_resume(dev);
+	if (ret >= 0)
+		return 0;
+
+	pm_runtime_put_noidle(dev);
+	pci_info_ratelimited(vdev->pdev, "runtime resume failed %d\n", ret);
+	vfio_device_leave(&vdev->vdev);
+	return -EIO;
+}
+
 /**
  * vfio_pci_begin - begin to use the function for a user
  * @vdev: the device
@@ -34,9 +50,6 @@ static struct vfio_pci_core_device *to_vdev(struct vfio_device *core_vdev)
  */
 int vfio_pci_begin(struct vfio_pci_core_device *vdev)
 {
-	struct device *dev = &vdev->pdev->dev;
-	int ret;
-
 	if (!vfio_device_enter(&vdev->vdev))
 		return -ENODEV;
 
@@ -45,20 +58,13 @@ int vfio_pci_begin(struct vfio_pci_core_device *vdev)
 	 * the flag and then drops the count that kept it so. Who has a count and
 	 * then finds no flag keeps it awake himself, and the PM core's lock is spared.
 	 */
-	pm_runtime_get_noresume(dev);
+	pm_runtime_get_noresume(&vdev->pdev->dev);
 	/* Pairs with the one in vfio_pci_low_power_enter(). */
 	smp_mb__after_atomic();
-	if (!READ_ONCE(vdev->pm_runtime_engaged))
+	if (likely(!READ_ONCE(vdev->pm_runtime_engaged)))
 		return 0;
 
-	ret = pm_runtime_resume(dev);
-	if (ret >= 0)
-		return 0;
-
-	pm_runtime_put_noidle(dev);
-	pci_info_ratelimited(vdev->pdev, "runtime resume failed %d\n", ret);
-	vfio_device_leave(&vdev->vdev);
-	return -EIO;
+	return vfio_pci_begin_low_power(vdev);
 }
 
 /**
@@ -297,6 +303,8 @@ void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 {
 	vfio_pci_core_sriov_configure(vdev, 0);
 
+	/* The last close is next, whatever is exported until then. */
+	WRITE_ONCE(vdev->dmabufs_hurry, true);
 	/*
 	 * A device that was pulled out is gone already; one that only loses
 	 * its driver works until its user has brought it to rest. With the gate

@@ -10,12 +10,15 @@
  * until it has detached, and we have the attachment on d->links until then. The
  * export keeps this module, by way of the dma-buf, and the struct pci_dev, and
  * neither the device's file nor its driver. While the device is open the export
- * is on vdev->dmabufs, where the gate finds it and takes references. The last
- * close takes it off for good: then nothing leads from it to the vfio device any
- * more, and what is left to its holders is to detach and to close.
+ * is on vdev->dmabufs, where the gate finds it and takes references. It gets there
+ * with memory_lock held for read, so who closes the gate and finds none has nobody
+ * to stop (vfio_pci_gate_lock()). The last close takes it off for good: then nothing
+ * leads from it to the vfio device any more, and what is left to its holders is to
+ * detach and to close.
  *
  * Revocation. Importers may have mappings while the gate admits them and nobody
- * has stopped them. Who closes the gate does it in two steps (dmabuf_revoke.c).
+ * has stopped them. Who closes the gate of a device that exported something does it in
+ * two steps (dmabuf_revoke.c).
  *
  * Stopping takes a moment and waits for no importer. It counts up
  * vdev->dmabuf_stops, marks every export as revoked, so that no mapping is made
@@ -76,7 +79,8 @@
  *
  * They nest in this order. Who closes the gate takes the latter two, and not
  * inside memory_lock but where he waits for nobody; so importers can do what they
- * like with dma_resv held.
+ * like with dma_resv held. The spinlock is taken inside memory_lock, too, by who adds
+ * an export.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>

@@ -264,14 +264,19 @@ void vfio_pci_dmabuf_tell(struct work_struct *work)
  * @vdev: the device
  * @d: the export, which is revoked so far
  *
- * Context: may sleep.
+ * Who closes the gate and finds no export stops none, and waits for no importer. So
+ * there must not be one until the gate is open again (vfio_pci_gate_lock()).
+ *
+ * Context: may sleep; takes memory_lock for read.
  */
 void vfio_pci_dmabuf_add(struct vfio_pci_core_device *vdev,
 			 struct vfio_pci_dmabuf *d)
 {
+	down_read(&vdev->memory_lock);
 	spin_lock(&vfio_pci_dmabufs_lock);
 	list_add_tail(&d->node, &vdev->dmabufs);
 	spin_unlock(&vfio_pci_dmabufs_lock);
+	up_read(&vdev->memory_lock);
 
 	vfio_pci_dmabuf_update(vdev, d);
 }
@@ -492,10 +497,10 @@ void vfio_pci_dmabufs_evict(struct vfio_pci_core_device *vdev,
 	struct vfio_pci_dmabuf *d;
 	unsigned long deadline;
 
-	/* The removal does nothing to the memory, but the last close is next. */
-	if (cause == VFIO_PCI_GATE_REMOVE)
-		WRITE_ONCE(vdev->dmabufs_hurry, true);
-	/* Nor does who looks whether an error is over. */
+	/*
+	 * The removal does nothing to the memory; nor does who looks whether an error
+	 * is over.
+	 */
 	if (cause == VFIO_PCI_GATE_REMOVE || cause == VFIO_PCI_GATE_AER ||
 	    list_empty(&vdev->dmabufs))
 		return;

@@ -16,10 +16,12 @@
  * gate waits for it.
  *
  * Closing, in this order:
- *  1. stop what was exported as dma-bufs and, where there may be waiting, wait
- *     until the importers have let go (dmabuf.c). Nobody else is held up by that;
+ *  1. stop what was exported as dma-bufs, if anything was, and, where there may be
+ *     waiting, wait until the importers have let go (dmabuf.c). Nobody else is held up
+ *     by that;
  *  2. take memory_lock for write: accesses that are under way end, no new one
- *     begins, and no fault can put a page table entry in;
+ *     begins, and no fault can put a page table entry in. Nor does an export begin.
+ *     If one did since 1. found none, drop the lock and do 1. again;
  *  3. clear gate_open, for those who come once the lock is free again;
  *  4. remove the translations of other devices' IOMMUs (peer.c): their DMA
  *     takes no fault that could wait;
@@ -88,15 +90,19 @@
  * A VF has no memory enable of its own: the PF's SR-IOV capability turns the
  * memory of all its VFs on (PCIe r6.0, 9.3.3.3.1).
  */
+static bool vfio_pci_command_decodes(struct pci_dev *pdev, u16 cmd)
+{
+	return pdev->no_command_memory ||
+	       (!PCI_POSSIBLE_ERROR(cmd) && (cmd & PCI_COMMAND_MEMORY));
+}
+
 static bool vfio_pci_decodes_memory(struct pci_dev *pdev)
 {
-	u16 cmd;
+	u16 cmd = 0;
 
-	if (pdev->no_command_memory)
-		return true;
-
-	pci_read_config_word(pdev, PCI_COMMAND, &cmd);
-	return !PCI_POSSIBLE_ERROR(cmd) && (cmd & PCI_COMMAND_MEMORY);
+	if (!pdev->no_command_memory)
+		pci_read_config_word(pdev, PCI_COMMAND, &cmd);
+	return vfio_pci_command_decodes(pdev, cmd);
 }
 
 /**
@@ -124,6 +130,18 @@ static void vfio_pci_gate_errors_end(struct vfio_pci_core_device *vdev,
 		;
 }
 
+/* Those that COMMAND does not show. */
+static unsigned int vfio_pci_gate_holders(struct vfio_pci_core_device *vdev)
+{
+	unsigned int reasons = vdev->gate_holds;
+
+	if (vdev->pdev->current_state != PCI_D0)
+		reasons |= VFIO_PCI_REASON_POWER;
+	if (vfio_pci_gate_has_error(vdev))
+		reasons |= VFIO_PCI_REASON_ERROR;
+	return reasons;
+}
+
 /**
  * vfio_pci_gate_reasons - why is the memory not there?
  * @vdev: the device
@@ -135,14 +153,9 @@ static void vfio_pci_gate_errors_end(struct vfio_pci_core_device *vdev,
  */
 unsigned int vfio_pci_gate_reasons(struct vfio_pci_core_device *vdev)
 {
-	struct pci_dev *pdev = vdev->pdev;
-	unsigned int reasons = vdev->gate_holds;
+	unsigned int reasons = vfio_pci_gate_holders(vdev);
 
-	if (pdev->current_state != PCI_D0)
-		reasons |= VFIO_PCI_REASON_POWER;
-	if (vfio_pci_gate_has_error(vdev))
-		reasons |= VFIO_PCI_REASON_ERROR;
-	if (!reasons && !vfio_pci_decodes_memory(pdev))
+	if (!reasons && !vfio_pci_decodes_memory(vdev->pdev))
 		reasons |= VFIO_PCI_REASON_DECODE;
 	return reasons;
 }
@@ -159,7 +172,8 @@ static void vfio_pci_gate_cut_readers(struct vfio_pci_core_device *vdev,
 
 	if (was_open) {
 		WRITE_ONCE(vdev->gate_open, false);
-		vfio_pci_peers_unmap(vdev);
+		if (!list_empty(&vdev->peers))
+			vfio_pci_peers_unmap(vdev);
 		vfio_pci_zap_bars(vdev);
 	}
 
@@ -184,6 +198,30 @@ static ktime_t vfio_pci_gate_clock(void)
 	       trace_vfio_pci_gate_open_enabled() ? ktime_get() : 0;
 }
 
+/*
+ * Take memory_lock for write while nobody can map an export of the device: the exports
+ * are @stopped, or there are none. An export begins with the lock held for read
+ * (vfio_pci_dmabuf_add()), so who holds it for write and finds none knows that there is
+ * none before he drops it. One that leaves the list has no importer.
+ *
+ * Returns false, without the lock, where there are exports, which have to be stopped
+ * first. The look under the lock is the one that counts: an export may have begun since
+ * the other, and its importer's DMA would go on while the memory goes.
+ */
+static bool vfio_pci_gate_lock(struct vfio_pci_core_device *vdev, bool stopped)
+{
+	/* Who sees this at once need not wait for the lock twice. */
+	if (!stopped && !list_empty(&vdev->dmabufs))
+		return false;
+
+	down_write(&vdev->memory_lock);
+	vdev->dmabufs_stopped = stopped;
+	if (stopped || list_empty(&vdev->dmabufs))
+		return true;
+	up_write(&vdev->memory_lock);
+	return false;
+}
+
 /**
  * vfio_pci_gate_close - cut every reader off from device memory
  * @vdev: the device
@@ -197,10 +235,13 @@ void vfio_pci_gate_close(struct vfio_pci_core_device *vdev,
 			 enum vfio_pci_gate_cause cause)
 {
 	ktime_t start = vfio_pci_gate_clock();
+	bool stopped = false;
 
-	vfio_pci_dmabufs_stop(vdev);
-	vfio_pci_dmabufs_evict(vdev, cause);
-	down_write(&vdev->memory_lock);
+	while (!vfio_pci_gate_lock(vdev, stopped)) {
+		vfio_pci_dmabufs_stop(vdev);
+		vfio_pci_dmabufs_evict(vdev, cause);
+		stopped = true;
+	}
 	vfio_pci_gate_cut_readers(vdev, cause, start);
 }
 
@@ -219,15 +260,18 @@ int vfio_pci_gate_close_killable(struct vfio_pci_core_device *vdev,
 				 enum vfio_pci_gate_cause cause)
 {
 	ktime_t start = vfio_pci_gate_clock();
+	bool stopped = false;
 	int ret;
 
-	vfio_pci_dmabufs_stop(vdev);
-	ret = vfio_pci_dmabufs_drain(vdev, NULL);
-	if (ret) {
-		vfio_pci_dmabufs_go(vdev);
-		return ret;
+	while (!vfio_pci_gate_lock(vdev, stopped)) {
+		vfio_pci_dmabufs_stop(vdev);
+		ret = vfio_pci_dmabufs_drain(vdev, NULL);
+		if (ret) {
+			vfio_pci_dmabufs_go(vdev);
+			return ret;
+		}
+		stopped = true;
 	}
-	down_write(&vdev->memory_lock);
 	vfio_pci_gate_cut_readers(vdev, cause, start);
 	return 0;
 }
@@ -250,7 +294,9 @@ bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
 	if (!down_write_trylock(&vdev->memory_lock))
 		return false;
 
-	vfio_pci_dmabufs_stop(vdev);
+	vdev->dmabufs_stopped = !list_empty(&vdev->dmabufs);
+	if (vdev->dmabufs_stopped)
+		vfio_pci_dmabufs_stop(vdev);
 	vfio_pci_gate_cut_readers(vdev, cause, start);
 	return true;
 }
@@ -268,17 +314,13 @@ static void vfio_pci_gate_account(struct vfio_pci_core_device *vdev)
 				 shut_ns);
 }
 
-/**
- * vfio_pci_gate_open - let the readers in again if the memory is there
- * @vdev: the device
- *
- * Context: memory_lock is held for write and dropped.
- */
-void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
+/* @reasons were found with memory_lock held for write, which is dropped. */
+static void vfio_pci_gate_open_unless(struct vfio_pci_core_device *vdev,
+				      unsigned int reasons)
 {
 	const unsigned int answers = VFIO_PCI_HOLD_NOT_OPEN |
 				     VFIO_PCI_REASON_DECODE;
-	unsigned int reasons = vfio_pci_gate_reasons(vdev);
+	bool stopped = vdev->dmabufs_stopped;
 
 	WRITE_ONCE(vdev->gate_open, !reasons);
 	/* Pairs with the one in vfio_pci_gate_error(). */
@@ -288,28 +330,44 @@ void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 
 	if (vfio_pci_gate_admits_maps(vdev)) {
 		vfio_pci_absent_end(vdev);
-		vfio_pci_peers_map(vdev);
+		if (!list_empty(&vdev->peers))
+			vfio_pci_peers_map(vdev);
 	}
 	if (vdev->pm_intx_masked && !(reasons & ~answers))
 		vfio_pci_intx_thaw(vdev);
 	if (vdev->gate_closed_at)
 		vfio_pci_gate_account(vdev);
 	up_write(&vdev->memory_lock);
-	vfio_pci_dmabufs_go(vdev);
+	if (stopped)
+		vfio_pci_dmabufs_go(vdev);
 }
 
 /**
- * vfio_pci_gate_recheck - the device may have come or gone by itself
+ * vfio_pci_gate_open - let the readers in again if the memory is there
  * @vdev: the device
- * @cause: why one should look
  *
- * Context: may sleep; takes memory_lock.
+ * Context: memory_lock is held for write and dropped.
  */
-void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
-			   enum vfio_pci_gate_cause cause)
+void vfio_pci_gate_open(struct vfio_pci_core_device *vdev)
 {
-	vfio_pci_gate_close(vdev, cause);
-	vfio_pci_gate_open(vdev);
+	vfio_pci_gate_open_unless(vdev, vfio_pci_gate_reasons(vdev));
+}
+
+/**
+ * vfio_pci_gate_open_command - the same, for who has just written COMMAND
+ * @vdev: the device
+ * @cmd: what the register is. If it has the memory bit, it was read after it was
+ *	written: the bit may be missing, or the function gone
+ *
+ * Context: as vfio_pci_gate_open().
+ */
+void vfio_pci_gate_open_command(struct vfio_pci_core_device *vdev, u16 cmd)
+{
+	unsigned int reasons = vfio_pci_gate_holders(vdev);
+
+	if (!vfio_pci_command_decodes(vdev->pdev, cmd))
+		reasons |= VFIO_PCI_REASON_DECODE;
+	vfio_pci_gate_open_unless(vdev, reasons);
 }
 
 /**

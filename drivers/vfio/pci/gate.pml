@@ -19,7 +19,10 @@
  * an error, too, that comes after that. With -DNO_GRACE a reset is what it was before
  * that: it lets nobody go first. With -DCFG_WAITS a writer is what he was not: as
  * patient with configuration space as with the lock. With -DONE_LOOK an opener is what
- * he was not, either: he looks at the errors once. These models fail.
+ * he was not, either: he looks at the errors once. With -DLOOK_FIRST a closer is what he
+ * was not: he looks for exports before he has the lock, and no more. With
+ * -DNO_LOCK an export is what it was while each closer stopped it, whether there was
+ * one or not: it begins without the lock. These models fail.
  */
 #define USERS	1
 #define ROUNDS	2
@@ -36,7 +39,9 @@ bool recovers;				/* between the error and its end */
 bool begun, gave_up;			/* the platform: with its reset; for good */
 bool sticky;				/* pci_dev.error_state */
 bool work;				/* gate_resume is scheduled */
+bool exported;				/* the list of exports is not empty */
 byte stopped;				/* vfio_pci_dmabufs_stop() without _go() */
+bool has_stopped;			/* who has the lock did: dmabufs_stopped */
 bool inside;				/* a reader, in device memory */
 bool mapped, imported;			/* by a process, by the importer */
 bool decodes = true;			/* the hardware */
@@ -86,26 +91,59 @@ inline cut()
 	}
 }
 
-/* vfio_pci_gate_close() */
-inline close()
+/* vfio_pci_gate_lock(), for who has stopped nothing: with exports he does not get it. */
+inline lock_without_exports(locked)
 {
-	stopped++;
-	imported = false;
-	DOWN_WRITE;
+	locked = false;
+	if
+	:: exported
+	:: !exported ->
+		DOWN_WRITE;
+#ifdef LOOK_FIRST
+		locked = true
+#else
+		if
+		:: exported -> UNLOCK(writer)
+		:: else -> locked = true
+		fi
+#endif
+	fi
+}
+
+/* vfio_pci_gate_close() */
+inline close(locked)
+{
+	lock_without_exports(locked);
+	if
+	:: locked -> has_stopped = false
+	:: else ->
+		stopped++;
+		imported = false;
+		DOWN_WRITE;
+		has_stopped = true
+	fi;
+	locked = false;
 	cut()
 }
 
 /* vfio_pci_gate_close_killable(): closes, or gives up as somebody who was killed */
 inline close_killable(done)
 {
-	stopped++;
+	lock_without_exports(done);
 	if
-	:: !imported ->
-		DOWN_WRITE;
-		cut();
-		done = true
-	:: stopped--;
-		done = false
+	:: done ->
+		has_stopped = false;
+		cut()
+	:: else ->
+		stopped++;
+		if
+		:: !imported ->
+			DOWN_WRITE;
+			has_stopped = true;
+			cut();
+			done = true
+		:: stopped--
+		fi
 	fi
 }
 
@@ -120,9 +158,14 @@ inline open(is)
 	:: else
 	fi;
 #endif
-	is = false;
+	/* Known before the lock is dropped. */
+	is = has_stopped;
 	UNLOCK(writer);
-	stopped--
+	if
+	:: is -> stopped--
+	:: else
+	fi;
+	is = false
 }
 
 /* config_write.c: who needs both locks tries the second */
@@ -239,17 +282,26 @@ active proctype reader()
 	}
 }
 
-/* It need not let go: only some of its mappings are waited for, and by whom can be killed. */
+/*
+ * The first export begins, and is mapped: vfio_pci_dmabuf_add(). It need not let go: only
+ * some of its mappings are waited for, and by whom can be killed.
+ */
 active proctype importer()
 {
+#ifdef NO_LOCK
+	exported = true;
+#else
 	atomic { !writer -> readers++ }
+	exported = true;
+	readers--;
+#endif
+	/* vfio_pci_dmabuf_admitted() has no lock that a closer has. */
 	atomic {
 		if
 		:: gate_open && stopped == 0 -> imported = true
 		:: else
 		fi
 	}
-	readers--;
 	/* DMA to memory that is frozen, or whose link is reset, harms nobody. */
 	atomic {
 		if
@@ -271,7 +323,7 @@ active proctype other_reset()
 
 	LOCK(dev_lock);
 	LOCK(cfg_locked);
-	close();
+	close(is);
 	holds++;
 	open(is);
 	atomic {
@@ -280,7 +332,7 @@ active proctype other_reset()
 		in_reset = true
 	}
 	in_reset = false;
-	close();
+	close(is);
 	holds--;
 	open(is);
 	UNLOCK(cfg_locked);
@@ -295,7 +347,11 @@ inline gate_error(is)
 		if
 		:: !writer && readers == 0 ->
 			writer = true;
-			stopped++;
+			has_stopped = exported;
+			if
+			:: exported -> stopped++
+			:: else
+			fi;
 			is = true
 		:: !gate_open
 		fi
@@ -351,7 +407,7 @@ active proctype platform()
 	/* vfio_pci_gate_resume_work() */
 	if
 	:: work ->
-		close();
+		close(is);
 		open(is)
 	:: else
 	fi;
@@ -366,7 +422,7 @@ active proctype last()
 
 	finished == OTHERS;
 	assert(holds == 0 && stopped == 0 && !dev_lock && !cfg_locked);
-	close();
+	close(done);
 	decodes = true;
 	open(done);
 	reset(done, began);

@@ -106,28 +106,63 @@ static bool vfio_pci_intx_is_off(struct vfio_pci_core_device *vdev,
 }
 
 /*
- * Under irqlock, and the function answers. Who has its line masked at the
- * controller needs DisINTx only while nobody listens. A VF has neither. Others
- * change other bits of COMMAND with irqlock, igate or memory_lock held, and one
- * of these is held here, too.
+ * Under irqlock: DisINTx as it must be. Who has its line masked at the controller needs
+ * it only while nobody listens. A VF has neither. Where INTx is not set up igate and
+ * memory_lock will do: the former keeps it so, the latter is held by who freezes it.
+ */
+static u16 vfio_pci_intx_bit(struct vfio_pci_core_device *vdev,
+			     const struct vfio_pci_intx *intx)
+{
+	return !vdev->pdev->is_virtfn && (vdev->pci_2_3 || !intx) &&
+	       vfio_pci_intx_is_off(vdev, intx) ? PCI_COMMAND_INTX_DISABLE : 0;
+}
+
+/**
+ * vfio_pci_intx_command - what DisINTx is in the COMMAND register
+ * @vdev: the device
+ *
+ * This is known without a look at the function, if nothing else reset that.
+ *
+ * Return: the bit, or 0.
+ * Context: igate is held, and memory_lock; takes irqlock if INTx is set up, and then
+ * the answer is good as long as that is held.
+ */
+u16 vfio_pci_intx_command(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_intx *intx;
+	u16 bit;
+
+	lockdep_assert_held(&vdev->igate);
+	lockdep_assert_held(&vdev->memory_lock);
+
+	intx = vfio_pci_intx_get(vdev);
+	if (!intx)
+		return vfio_pci_intx_bit(vdev, NULL);
+
+	spin_lock_irq(&vdev->irqlock);
+	bit = vfio_pci_intx_bit(vdev, intx);
+	spin_unlock_irq(&vdev->irqlock);
+	return bit;
+}
+
+/*
+ * Under irqlock, and the function answers. Others change other bits of COMMAND with
+ * irqlock, igate or memory_lock held, and one of these is held here, too.
  */
 static void vfio_pci_intx_write(struct vfio_pci_core_device *vdev)
 {
 	struct vfio_pci_intx *intx = vfio_pci_intx_get(vdev);
 	struct pci_dev *pdev = vdev->pdev;
 	u16 old, cmd;
-	bool off;
 
 	if (pdev->is_virtfn)
 		return;
 
-	off = (vdev->pci_2_3 || !intx) && vfio_pci_intx_is_off(vdev, intx);
 	pci_read_config_word(pdev, PCI_COMMAND, &old);
 	if (PCI_POSSIBLE_ERROR(old))
 		return;
 	cmd = old & ~PCI_COMMAND_INTX_DISABLE;
-	if (off)
-		cmd |= PCI_COMMAND_INTX_DISABLE;
+	cmd |= vfio_pci_intx_bit(vdev, intx);
 	if (cmd != old)
 		pci_write_config_word(pdev, PCI_COMMAND, cmd);
 }

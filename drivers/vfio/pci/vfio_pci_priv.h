@@ -11,6 +11,9 @@
 
 struct seq_file;
 
+/* Bits of COMMAND: what of its BARs a function answers to. */
+#define VFIO_PCI_DECODE	(PCI_COMMAND_MEMORY | PCI_COMMAND_IO)
+
 static inline struct vfio_pci_core_device *
 vfio_pci_of_class_device(struct device *dev)
 {
@@ -64,8 +67,7 @@ int vfio_pci_gate_close_killable(struct vfio_pci_core_device *vdev,
 bool vfio_pci_gate_try_close(struct vfio_pci_core_device *vdev,
 			     enum vfio_pci_gate_cause cause);
 void vfio_pci_gate_open(struct vfio_pci_core_device *vdev);
-void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
-			   enum vfio_pci_gate_cause cause);
+void vfio_pci_gate_open_command(struct vfio_pci_core_device *vdev, u16 cmd);
 void vfio_pci_gate_error(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_resume(struct vfio_pci_core_device *vdev);
 bool vfio_pci_gate_recovers(struct vfio_pci_core_device *vdev);
@@ -123,7 +125,7 @@ struct vfio_pci_bar_parts {
 };
 
 int vfio_pci_bar_setup(struct vfio_pci_core_device *vdev, int bar);
-int vfio_pci_bar_setup_call(struct vfio_pci_core_device *vdev, int bar);
+int vfio_pci_bar_setup_in_call(struct vfio_pci_core_device *vdev, int bar);
 int vfio_pci_bar_divide(struct vfio_pci_core_device *vdev, int bar,
 			struct vfio_pci_bar_parts *parts);
 void __iomem *vfio_pci_bar_part_io(struct vfio_pci_core_device *vdev, int bar,
@@ -131,6 +133,22 @@ void __iomem *vfio_pci_bar_part_io(struct vfio_pci_core_device *vdev, int bar,
 void vfio_pci_bar_extent(struct vfio_pci_core_device *vdev, int bar, u64 pos,
 			 u64 *start, u64 *end);
 void vfio_pci_barmaps_release(struct vfio_pci_core_device *vdev);
+
+static inline bool vfio_pci_bar_is_set_up(struct vfio_pci_core_device *vdev,
+					  int bar)
+{
+	/* Pairs with the release when it was mapped. */
+	return smp_load_acquire(&vdev->barmap[bar]) ||
+	       READ_ONCE(vdev->bar_parts[bar]);
+}
+
+/* vfio_pci_bar_setup() for who is in no call; each read() and write() asks. */
+static inline int vfio_pci_bar_setup_call(struct vfio_pci_core_device *vdev,
+					  int bar)
+{
+	return likely(vfio_pci_bar_is_set_up(vdev, bar)) ? 0 :
+	       vfio_pci_bar_setup_in_call(vdev, bar);
+}
 
 /*
  * Where the kernel reaches a place in a BAR that vfio_pci_bar_setup() has set up:
@@ -262,6 +280,7 @@ void vfio_pci_irqs_module_exit(void);
 void vfio_pci_intx_freeze(struct vfio_pci_core_device *vdev);
 void vfio_pci_intx_thaw(struct vfio_pci_core_device *vdev);
 void vfio_pci_intx_restore(struct vfio_pci_core_device *vdev);
+u16 vfio_pci_intx_command(struct vfio_pci_core_device *vdev);
 void vfio_pci_intx_follow_command(struct vfio_pci_core_device *vdev);
 /* The AER handler and the release request; the triggers are eventfds. */
 void vfio_pci_signal_error(struct vfio_pci_core_device *vdev);

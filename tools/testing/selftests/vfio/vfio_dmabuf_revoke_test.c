@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -386,15 +387,17 @@ FIXTURE_TEARDOWN(importer)
 struct background {
 	pthread_t thread;
 	const struct vfio_dev *d;
+	bool on;
 	bool done;
 	int ret;
 };
 
+/* Off, if nothing else is said. */
 static void *memory_off(void *arg)
 {
 	struct background *b = arg;
 
-	b->ret = vfio_cfg_memory(b->d, false);
+	b->ret = vfio_cfg_memory(b->d, b->on);
 	__atomic_store_n(&b->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }
@@ -568,6 +571,100 @@ TEST_F(importer, exported_while_off)
 	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
 	EXPECT_EQ(0, importer_map(self->importer));
 	EXPECT_REACHED(self->importer, 0, PATTERN);
+}
+
+#define SWITCHER "switcher"
+
+static void *memory_switch(void *arg)
+{
+	prctl(PR_SET_NAME, SWITCHER);
+	return memory_off(arg);
+}
+
+/*
+ * The first export begins while somebody who has found none closes the gate, or has
+ * closed it: before he has the lock, or before he drops it.
+ */
+FIXTURE(beginner)
+{
+	struct vfio_dev d;
+	char edu[VFIO_BDF_LEN];
+	int dmabuf, importer;
+	int klog;
+};
+
+FIXTURE_VARIANT(beginner)
+{
+	const char *function;
+	bool on;
+};
+
+FIXTURE_VARIANT_ADD(beginner, closed_soon) { "down_write", false };
+FIXTURE_VARIANT_ADD(beginner, closed_now) { "up_write", false };
+FIXTURE_VARIANT_ADD(beginner, opened_soon) { "down_write", true };
+FIXTURE_VARIANT_ADD(beginner, opened_now) { "up_write", true };
+
+FIXTURE_SETUP(beginner)
+{
+	IMPORTER_BIND_OR_SKIP(self->edu, 0);
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, ivshmem.id, VFIO_TYPE1v2_IOMMU);
+	if (vfio_stretch(variant->function, 500000, "before", SWITCHER))
+		SKIP(_exit(KSFT_SKIP), "no window can be stretched");
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+	ASSERT_EQ(4, vfio_region_write(&self->d, ivshmem.bar, 0,
+				       &(uint32_t){ PATTERN }, 4));
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, !variant->on));
+	self->dmabuf = -1;
+	self->importer = importer_open(self->edu);
+	ASSERT_LE(0, self->importer);
+	self->klog = vfio_klog_open();
+}
+
+FIXTURE_TEARDOWN(beginner)
+{
+	EXPECT_EQ(0, vfio_stretch_end());
+	close(self->importer);
+	if (self->dmabuf >= 0)
+		close(self->dmabuf);
+	vfio_dev_close(&self->d);
+	EXPECT_EQ(0, vfio_klog_splats(self->klog));
+	close(self->klog);
+}
+
+TEST_F_TIMEOUT(beginner, exports, 60)
+{
+	struct background b = { .d = &self->d, .on = variant->on };
+	uint64_t end = vfio_now_ms() + SOON_MS;
+	int early;
+
+	ASSERT_EQ(0, pthread_create(&b.thread, NULL, memory_switch, &b));
+	while (vfio_stretch_hits(variant->function) < 1 && vfio_now_ms() < end)
+		usleep(1000);
+	self->dmabuf = export(&self->d, &ivshmem);
+	ASSERT_LE(0, self->dmabuf);
+	ASSERT_EQ(0, importer_attach(self->importer, self->dmabuf, 0,
+				     TEST_DMABUF_AT_ONCE, 0));
+	early = importer_map(self->importer);
+	TH_LOG("mapped early: %d", early);
+	ASSERT_EQ(0, pthread_join(b.thread, NULL));
+	ASSERT_EQ(0, b.ret);
+	EXPECT_LE(1, vfio_stretch_hits(variant->function));
+	ASSERT_EQ(0, vfio_stretch_end());
+
+	/* What it did in time, it undid in time, and nothing else is left. */
+	if (!variant->on) {
+		if (!early)
+			EXPECT_LET_GO(self->importer);
+		EXPECT_EQ(-ENODEV, importer_map(self->importer));
+		ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+		early = -ENODEV;
+	}
+	if (early)
+		ASSERT_EQ(0, importer_map(self->importer));
+	EXPECT_REACHED(self->importer, 0, PATTERN);
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, false));
+	EXPECT_LET_GO(self->importer);
+	EXPECT_EQ(-ENODEV, importer_map(self->importer));
 }
 
 TEST_F(importer, trace)

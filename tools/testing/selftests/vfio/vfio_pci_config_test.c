@@ -392,6 +392,72 @@ TEST_F(config, lost_bars_come_back)
 	ASSERT_EQ(4, bar_read(c, bar));
 }
 
+static int port_bar(const struct cfg *c)
+{
+	int bar;
+
+	for (bar = 0; bar < PCI_STD_NUM_BARS; bar++)
+		if (hw_read32(c, PCI_BASE_ADDRESS_0 + 4 * bar) &
+		    PCI_BASE_ADDRESS_SPACE_IO &&
+		    vfio_region_size(&c->d, bar))
+			return bar;
+	return -1;
+}
+
+/*
+ * The user turns only memory off. Ports answer on, and never where a BAR that was lost
+ * would have them.
+ */
+TEST_F(config, lost_ports_come_back)
+{
+	struct cfg *c = &self->c;
+	int bar = port_bar(c);
+	unsigned int pos = PCI_BASE_ADDRESS_0 + 4 * bar;
+	uint32_t addr;
+
+	if (bar < 0)
+		SKIP(return, "no I/O ports");
+
+	addr = hw_read32(c, pos);
+	ASSERT_EQ(0, vfio_cfg_command(&c->d, PCI_COMMAND_IO |
+				      PCI_COMMAND_MEMORY, 0));
+	ASSERT_EQ(0, hw_write32(c, PCI_COMMAND, 0));
+	ASSERT_EQ(0, hw_write32(c, pos, 0));
+	ASSERT_EQ(0, vfio_cfg_write16(&c->d, PCI_COMMAND, PCI_COMMAND_IO));
+	ASSERT_EQ(addr, hw_read32(c, pos));
+	ASSERT_EQ(PCI_COMMAND_IO | PCI_COMMAND_INTX_DISABLE,
+		  hw_read16(c, PCI_COMMAND));
+
+	/* With nothing on nobody answers; they come on where they were. */
+	ASSERT_EQ(0, vfio_cfg_write16(&c->d, PCI_COMMAND, PCI_COMMAND_IO |
+				      PCI_COMMAND_MEMORY));
+	ASSERT_EQ(0, hw_write32(c, PCI_COMMAND, 0));
+	ASSERT_EQ(0, hw_write32(c, pos, 0));
+	ASSERT_EQ(0, vfio_cfg_write16(&c->d, PCI_COMMAND, 0));
+	ASSERT_EQ(PCI_COMMAND_INTX_DISABLE, hw_read16(c, PCI_COMMAND));
+	ASSERT_EQ(0, vfio_cfg_write16(&c->d, PCI_COMMAND, PCI_COMMAND_IO));
+	ASSERT_EQ(addr, hw_read32(c, pos));
+	ASSERT_EQ(PCI_COMMAND_IO | PCI_COMMAND_INTX_DISABLE,
+		  hw_read16(c, PCI_COMMAND));
+}
+
+/* DisINTx is the host's in each write, whatever was lost. */
+TEST_F(config, lost_intx_disable_comes_back)
+{
+	struct cfg *c = &self->c;
+	uint16_t cmd = vfio_cfg_read16(&c->d, PCI_COMMAND) | PCI_COMMAND_MEMORY;
+
+	ASSERT_EQ(0, vfio_cfg_write16(&c->d, PCI_COMMAND, cmd));
+	ASSERT_EQ(0, hw_write32(c, PCI_COMMAND, cmd));
+	cmd &= ~PCI_COMMAND_MEMORY;
+	ASSERT_EQ(0, vfio_cfg_write16(&c->d, PCI_COMMAND, cmd));
+	ASSERT_EQ(cmd | PCI_COMMAND_INTX_DISABLE, hw_read16(c, PCI_COMMAND));
+	ASSERT_EQ(0, hw_write32(c, PCI_COMMAND, cmd));
+	cmd |= PCI_COMMAND_MEMORY;
+	ASSERT_EQ(0, vfio_cfg_write16(&c->d, PCI_COMMAND, cmd));
+	ASSERT_EQ(cmd | PCI_COMMAND_INTX_DISABLE, hw_read16(c, PCI_COMMAND));
+}
+
 TEST_F(config, power)
 {
 	struct cfg *c = &self->c;

@@ -5,10 +5,12 @@
  * again through the mappings they have.
  */
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 #include <linux/pci_regs.h>
 
@@ -722,6 +724,98 @@ TEST_F_TIMEOUT(recovery, error_is_late, 120)
 	ASSERT_EQ(NULL, ret);
 	EXPECT_LT(0, vfio_stretch_hits("vfio_pci_gate_wait_recovery"));
 	EXPECT_NO_WRONG_READ();
+}
+
+/* A function that is gone by the time its memory would be there. */
+FIXTURE(leaver)
+{
+	struct vfio_dev d;
+	uint32_t value;
+	int klog;
+};
+
+FIXTURE_SETUP(leaver)
+{
+	char set[64];
+
+	VFIO_DEV_OPEN_OR_SKIP(&self->d, ivshmem.id, VFIO_TYPE1v2_IOMMU);
+	snprintf(set, sizeof(set), "set=%s+0=leaves", self->d.bdf);
+	if (vfio_overlay_load(set, NULL))
+		SKIP(_exit(KSFT_SKIP), "no test_pci_overlay");
+	self->klog = vfio_klog_open();
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+	ASSERT_EQ(4, vfio_region_read(&self->d, ivshmem.bar, ivshmem.off,
+				      &self->value, 4));
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, false));
+}
+
+FIXTURE_TEARDOWN(leaver)
+{
+	EXPECT_EQ(0, vfio_stretch_end());
+	vfio_dev_close(&self->d);
+	EXPECT_EQ(0, vfio_overlay_unload(NULL));
+	EXPECT_EQ(0, vfio_klog_splats(self->klog));
+	close(self->klog);
+}
+
+#define SWITCHER "switcher"
+
+static void *switch_on(void *arg)
+{
+	prctl(PR_SET_NAME, SWITCHER);
+	return (void *)(intptr_t)vfio_cfg_memory(arg, true);
+}
+
+static int overlay_gone(bool gone)
+{
+	uint8_t byte = gone;
+
+	return vfio_overlay_ram(&byte, 1);
+}
+
+/* COMMAND was written, and the gate looks whether it may open. */
+TEST_F_TIMEOUT(leaver, behind_the_write, 60)
+{
+	uint64_t end = vfio_now_ms() + SOON_MS;
+	pthread_t thread;
+	uint32_t value;
+	void *ret;
+
+	if (vfio_stretch("pci_bus_write_config_word", 1000000, "after",
+			 SWITCHER))
+		SKIP(return, "no window can be stretched");
+	ASSERT_EQ(0, pthread_create(&thread, NULL, switch_on, &self->d));
+	while (vfio_stretch_hits("pci_bus_write_config_word") < 1 &&
+	       vfio_now_ms() < end)
+		usleep(1000);
+	ASSERT_EQ(0, overlay_gone(true));
+	ASSERT_EQ(0, pthread_join(thread, &ret));
+	EXPECT_EQ(NULL, ret);
+	EXPECT_EQ(1, vfio_stretch_hits("pci_bus_write_config_word"));
+
+	EXPECT_EQ(-EIO, vfio_region_read(&self->d, ivshmem.bar, ivshmem.off,
+					 &value, 4));
+
+	/* It was not gone for long: who switches memory on has it. */
+	ASSERT_EQ(0, overlay_gone(false));
+	ASSERT_EQ(0, vfio_stretch_end());
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, false));
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+	ASSERT_EQ(4, vfio_region_read(&self->d, ivshmem.bar, ivshmem.off,
+				      &value, 4));
+	EXPECT_EQ(self->value, value);
+}
+
+/* Nor is a function asked in vain that was gone before. */
+TEST_F(leaver, before_the_write)
+{
+	uint32_t value;
+
+	ASSERT_EQ(0, overlay_gone(true));
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, true));
+	EXPECT_EQ(-EIO, vfio_region_read(&self->d, ivshmem.bar, ivshmem.off,
+					 &value, 4));
+	ASSERT_EQ(0, overlay_gone(false));
 }
 
 /* Who reads a lot does not keep the gate from closing. */

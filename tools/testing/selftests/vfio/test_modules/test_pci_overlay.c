@@ -9,7 +9,8 @@
  * "ram" is the physical address of some memory that /dev/test_pci_overlay reads
  * and writes. "space" is all that memory from the same offset on, in place of
  * configuration space from there to its end. "silent" from an offset on is a device
- * that does not answer: it reads as ones, and what is written is lost. "vpd40" is a
+ * that does not answer: it reads as ones, and what is written is lost. One that
+ * "leaves" answers as long as the first byte of that memory is 0. "vpd40" is a
  * capability for vital product data, which are that memory's, before the capability at
  * 0x40. "without1" is the device's own dword, in which bits of 1 read as zero.
  * "forgets" is the one with the power state, and COMMAND is zero when the device is
@@ -41,6 +42,7 @@ static struct overlay_dword {
 	bool		memory;
 	bool		space;		/* and all that follow: in ram */
 	bool		silent;		/* and all that follow */
+	bool		leaves;		/* silent only while ram says so */
 	bool		vpd;		/* its data are the next dword */
 	bool		without;	/* the device's, but for these bits */
 	bool		forgets;	/* the device's; D0 after D3 clears COMMAND */
@@ -70,7 +72,8 @@ static struct overlay_dword *overlay_find(struct pci_bus *bus,
 		if (dwords[i].bus == bus && dwords[i].devfn == devfn &&
 		    (dwords[i].where == (where & ~3) ||
 		     ((dwords[i].space || dwords[i].silent) &&
-		      dwords[i].where <= where)))
+		      dwords[i].where <= where)) &&
+		    !(dwords[i].leaves && !READ_ONCE(*(u8 *)ram)))
 			return &dwords[i];
 	return NULL;
 }
@@ -176,7 +179,7 @@ static int overlay_parse(const char *text)
 		dword->memory = true;
 	else if (!strcmp(value, "space"))
 		dword->space = true;
-	else if (!strcmp(value, "silent"))
+	else if (!strcmp(value, "silent") || !strcmp(value, "leaves"))
 		dword->silent = true;
 	else if (sscanf(value, "vpd%x", &dword->value) == 1)
 		dword->vpd = true;
@@ -186,6 +189,7 @@ static int overlay_parse(const char *text)
 		dword->forgets = true;
 	else if (kstrtou32(value, 16, &dword->value))
 		return -EINVAL;
+	dword->leaves = !strcmp(value, "leaves");
 	dword->devfn = PCI_DEVFN(slot, fn);
 	dword->bus = pci_find_bus(domain, bus);
 	if (!dword->bus)
