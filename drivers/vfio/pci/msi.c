@@ -35,7 +35,9 @@
  */
 #include <linux/eventfd.h>
 #include <linux/interrupt.h>
+#include <linux/irq.h>
 #include <linux/irqbypass.h>
+#include <linux/irqdesc.h>
 #include <linux/log2.h>
 #include <linux/msi.h>
 #include <linux/pci.h>
@@ -110,17 +112,54 @@ static void vfio_pci_vector_withdraw(struct vfio_pci_vector *vec)
 	vec->producer.token = NULL;
 }
 
-/* Device memory decodes. */
-static void vfio_pci_vector_restore_entry(struct vfio_pci_core_device *vdev,
-					  int irq)
+/*
+ * Write the message of a vector to the device again, which listens. The interrupt
+ * core changes it, for another affinity, under the descriptor's lock. Without that
+ * lock an old message could be written over a new one, or half of each, and the
+ * interrupt would go where nobody waits for it.
+ */
+static void vfio_pci_vector_write_msg(unsigned int irq)
 {
+	struct irq_desc *desc = irq_data_to_desc(irq_get_irq_data(irq));
+	unsigned long flags;
 	struct msi_msg msg;
 
-	if (!vfio_pci_is_msix(vdev))
-		return;
-
+	raw_spin_lock_irqsave(&desc->lock, flags);
 	get_cached_msi_msg(irq, &msg);
 	pci_write_msi_msg(irq, &msg);
+	raw_spin_unlock_irqrestore(&desc->lock, flags);
+}
+
+/* Device memory decodes. */
+static void vfio_pci_vector_restore_entry(struct vfio_pci_core_device *vdev,
+					  unsigned int irq)
+{
+	if (vfio_pci_is_msix(vdev))
+		vfio_pci_vector_write_msg(irq);
+}
+
+/**
+ * vfio_pci_msi_thaw - the function, or its memory, answers again
+ * @vdev: the device
+ * @decodes: its memory does
+ *
+ * The host may have moved interrupts to other CPUs meanwhile. Where that takes
+ * another message, the function did not get it.
+ *
+ * Context: may sleep; memory_lock is held for write. So no vector comes or goes,
+ * and while MSI or MSI-X is enabled there is nothing but vectors in vdev->ctx.
+ */
+void vfio_pci_msi_thaw(struct vfio_pci_core_device *vdev, bool decodes)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	struct vfio_pci_vector *vec;
+	unsigned long vector;
+
+	if (!pdev->msi_enabled && !(pdev->msix_enabled && decodes))
+		return;
+
+	xa_for_each(&vdev->ctx, vector, vec)
+		vfio_pci_vector_write_msg(vec->irq);
 }
 
 /* The interrupt of a vector, allocated now if it can be; memory decodes. */

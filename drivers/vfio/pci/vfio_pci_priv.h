@@ -263,6 +263,8 @@ void vfio_pci_intx_freeze(struct vfio_pci_core_device *vdev);
 void vfio_pci_intx_thaw(struct vfio_pci_core_device *vdev);
 void vfio_pci_intx_restore(struct vfio_pci_core_device *vdev);
 void vfio_pci_intx_follow_command(struct vfio_pci_core_device *vdev);
+/* The messages are what the host has them to be. See msi.c. */
+void vfio_pci_msi_thaw(struct vfio_pci_core_device *vdev, bool decodes);
 /* The AER handler and the release request; the triggers are eventfds. */
 void vfio_pci_signal_error(struct vfio_pci_core_device *vdev);
 bool vfio_pci_signal_request(struct vfio_pci_core_device *vdev);
