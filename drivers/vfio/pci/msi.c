@@ -2,11 +2,13 @@
 /*
  * MSI and MSI-X: vectors that each signal an eventfd.
  *
- * Setting an index up allocates as many vectors as the call reaches up to.
- * MSI has no more than these until it is disabled; MSI-X can grow, one vector
- * at a time, where the platform can (has_dyn_msix). A vector that has a
- * trigger is armed: it has a context and a handler. One without is allocated
- * and masked, and stays allocated until the index is disabled.
+ * A vector that has a trigger is armed: it has a context and a handler. MSI-X
+ * allocates a vector when it is first armed, where the platform can do so one at a
+ * time (has_dyn_msix): each takes an interrupt of the host, and most devices have
+ * more of them than their users need. Elsewhere setting the index up allocates as
+ * many as the call reaches up to, and there are no more until it is disabled. A
+ * vector that is disarmed is masked, and stays allocated until then: to arm it again
+ * does not fail for want of interrupts.
  *
  * A call changes a whole range or nothing. All that can fail comes first: the
  * descriptors become triggers, then vectors that were not armed are armed.
@@ -179,15 +181,11 @@ static int vfio_pci_vector_irq(struct vfio_pci_core_device *vdev,
 
 /* Takes @efd where it succeeds; memory decodes. */
 static int vfio_pci_vector_arm(struct vfio_pci_core_device *vdev,
-			       unsigned int vector,
+			       unsigned int vector, int irq,
 			       struct vfio_pci_eventfd *efd, bool entry_is_new)
 {
 	struct vfio_pci_vector *vec;
-	int irq, ret;
-
-	irq = vfio_pci_vector_irq(vdev, vector);
-	if (irq < 0)
-		return irq;
+	int ret;
 
 	vec = kzalloc(sizeof(*vec), GFP_KERNEL_ACCOUNT);
 	if (!vec)
@@ -229,22 +227,29 @@ static void vfio_pci_vector_disarm(struct vfio_pci_core_device *vdev,
 	kfree(vec);
 }
 
-/* The first half of a call: what may fail. On error nothing has changed. */
+/*
+ * The first half of a call: what may fail. On error nothing has changed. *@short_of
+ * is set to the first vector that there is no interrupt for, if that was the error.
+ */
 static int vfio_pci_msi_arm_new(struct vfio_pci_core_device *vdev,
 				const struct vfio_pci_irq_req *req,
 				struct vfio_pci_vector_change *change,
-				bool entries_are_new)
+				bool entries_are_new, unsigned int *short_of)
 {
 	unsigned int i;
-	int ret = 0;
+	int irq, ret = 0;
 	struct vfio_pci_gate_forced was;
 
 	vfio_pci_gate_force_decode(vdev, &was);
 	for (i = 0; i < req->count; i++) {
 		if (!change[i].trigger || xa_load(&vdev->ctx, req->start + i))
 			continue;
-		ret = vfio_pci_vector_arm(vdev, req->start + i,
+		irq = vfio_pci_vector_irq(vdev, req->start + i);
+		ret = irq < 0 ? irq :
+		      vfio_pci_vector_arm(vdev, req->start + i, irq,
 					  change[i].trigger, entries_are_new);
+		if (irq < 0 || ret == -ENOSPC)
+			*short_of = req->start + i;
 		if (ret)
 			break;
 		change[i].trigger = NULL;
@@ -360,19 +365,50 @@ static bool vfio_pci_msix_table_stays(struct vfio_pci_core_device *vdev)
 	       pci_resource_len(pdev, vdev->msix_bar);
 }
 
-/* Memory decodes. Returns as pci_alloc_irq_vectors(). */
-static int vfio_pci_msi_alloc(struct vfio_pci_core_device *vdev, bool msix,
-			      int want)
+/*
+ * Memory decodes. Returns how many vectors there can be, as pci_alloc_irq_vectors().
+ * Where MSI-X can grow it has one at first, for it cannot be enabled without: that
+ * which the call arms first.
+ */
+static int vfio_pci_msi_alloc(struct vfio_pci_core_device *vdev,
+			      const struct vfio_pci_irq_req *req,
+			      const struct vfio_pci_vector_change *change)
 {
+	bool msix = req->index == VFIO_PCI_MSIX_IRQ_INDEX;
+	unsigned int i, want = req->start + req->count;
+	struct pci_dev *pdev = vdev->pdev;
+	struct msix_entry first = {};
+	int ret;
+
 	if (msix && !vfio_pci_msix_table_stays(vdev))
 		return -EIO;
-	return pci_alloc_irq_vectors(vdev->pdev, 1, want,
-				     msix ? PCI_IRQ_MSIX : PCI_IRQ_MSI);
+	if (!msix || !vdev->has_dyn_msix || !want)
+		return pci_alloc_irq_vectors(pdev, 1, want,
+					     msix ? PCI_IRQ_MSIX : PCI_IRQ_MSI);
+
+	for (i = 0; i < req->count; i++) {
+		if (change[i].trigger) {
+			first.entry = req->start + i;
+			break;
+		}
+	}
+	ret = pci_enable_msix_range(pdev, &first, 1, 1);
+	return ret < 0 ? ret : want;
 }
 
-/* Bring the index up with vectors for all up to the end of the range. */
+static void vfio_pci_msi_tell(struct vfio_pci_core_device *vdev,
+			      const struct vfio_pci_irq_req *req, int result)
+{
+	pci_info_ratelimited(vdev->pdev, "%u %s vectors wanted, result %d\n",
+			     req->start + req->count,
+			     req->index == VFIO_PCI_MSIX_IRQ_INDEX ?
+			     "MSI-X" : "MSI", result);
+}
+
+/* Bring the index up. */
 static int vfio_pci_msi_enable(struct vfio_pci_core_device *vdev,
-			       const struct vfio_pci_irq_req *req)
+			       const struct vfio_pci_irq_req *req,
+			       const struct vfio_pci_vector_change *change)
 {
 	bool msix = req->index == VFIO_PCI_MSIX_IRQ_INDEX;
 	int want = req->start + req->count;
@@ -381,15 +417,14 @@ static int vfio_pci_msi_enable(struct vfio_pci_core_device *vdev,
 	struct vfio_pci_gate_forced was;
 
 	vfio_pci_gate_force_decode(vdev, &was);
-	got = vfio_pci_msi_alloc(vdev, msix, want);
+	got = vfio_pci_msi_alloc(vdev, req, change);
 	if (got > 0 && got < want)
 		pci_free_irq_vectors(pdev);
 	vfio_pci_intx_restore(vdev);
 	vfio_pci_gate_restore_decode(vdev, &was);
 
 	if (got < want) {
-		pci_info_ratelimited(pdev, "%d %s vectors wanted, result %d\n",
-				     want, msix ? "MSI-X" : "MSI", got);
+		vfio_pci_msi_tell(vdev, req, got);
 		return got;
 	}
 
@@ -432,7 +467,7 @@ static int vfio_pci_msi_bind(struct vfio_pci_core_device *vdev,
 {
 	bool was_up = vfio_pci_irq_type_is(vdev, req->index);
 	struct vfio_pci_vector_change *change;
-	unsigned int i;
+	unsigned int i, short_of = 0;
 	int ret;
 
 	change = kvcalloc(req->count, sizeof(*change), GFP_KERNEL_ACCOUNT);
@@ -441,15 +476,21 @@ static int vfio_pci_msi_bind(struct vfio_pci_core_device *vdev,
 
 	ret = vfio_pci_msi_resolve(req, change);
 	if (!ret && !was_up)
-		ret = vfio_pci_msi_enable(vdev, req);
+		ret = vfio_pci_msi_enable(vdev, req, change);
 	if (ret)
 		goto out_free;
 
-	ret = vfio_pci_msi_arm_new(vdev, req, change, !was_up);
-	if (!ret)
+	ret = vfio_pci_msi_arm_new(vdev, req, change, !was_up, &short_of);
+	if (!ret) {
 		vfio_pci_msi_change_old(vdev, req, change);
-	else if (!was_up)
+	} else if (!was_up) {
 		vfio_pci_msi_disable(vdev);
+		/* Who asks for no more than those in front of it has them. */
+		if (short_of) {
+			ret = short_of;
+			vfio_pci_msi_tell(vdev, req, ret);
+		}
+	}
 
 out_free:
 	for (i = 0; i < req->count; i++)
