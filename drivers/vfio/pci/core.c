@@ -316,18 +316,64 @@ void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_unregister_device);
 
-static int vfio_pci_check_irqs(struct vfio_pci_core_device *vdev,
-			       struct vfio_irq_set *hdr, size_t *data_size)
+/* The action that the core does not know, and the size of its data. */
+static int vfio_pci_check_affinity(const struct vfio_irq_set *hdr,
+				   size_t *data_size)
 {
-	int ret = vfio_pci_begin(vdev);
+	size_t size = hdr->argsz - offsetofend(struct vfio_irq_set, count);
 
+	*data_size = 0;
+	if (!hdr->count)
+		return -EINVAL;
+
+	switch (hdr->flags & ~VFIO_IRQ_SET_ACTION_AFFINITY) {
+	case VFIO_IRQ_SET_DATA_NONE:
+		return 0;
+	case VFIO_IRQ_SET_DATA_CPUS:
+		if (!size || size > PAGE_SIZE || size % sizeof(u64))
+			return -EINVAL;
+		*data_size = size;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int vfio_pci_check_irqs(struct vfio_pci_core_device *vdev,
+			       const struct vfio_irq_set *hdr, size_t *data_size)
+{
+	bool affinity = hdr->flags & VFIO_IRQ_SET_ACTION_AFFINITY;
+	struct vfio_irq_set checked = *hdr;
+	int ret;
+
+	/* The core sees to the range. */
+	if (affinity)
+		checked.flags = VFIO_IRQ_SET_DATA_NONE;
+
+	ret = vfio_pci_begin(vdev);
 	if (ret)
 		return ret;
-	ret = vfio_set_irqs_validate_and_prepare(hdr,
+	ret = vfio_set_irqs_validate_and_prepare(&checked,
 						 vfio_pci_irq_count(vdev, hdr->index),
 						 VFIO_PCI_NUM_IRQS, data_size);
 	vfio_pci_end(vdev);
+	if (!ret && affinity)
+		ret = vfio_pci_check_affinity(hdr, data_size);
 	return ret;
+}
+
+static void *vfio_pci_copy_irq_data(const struct vfio_irq_set *hdr,
+				    const void __user *arg, size_t size)
+{
+	void *words, *cpus;
+
+	words = memdup_user(arg, size);
+	if (IS_ERR(words) || !(hdr->flags & VFIO_IRQ_SET_ACTION_AFFINITY))
+		return words;
+
+	cpus = vfio_pci_affinity_cpus(words, size);
+	kfree(words);
+	return cpus;
 }
 
 static long vfio_pci_set_irqs_ioctl(struct vfio_pci_core_device *vdev,
@@ -347,7 +393,7 @@ static long vfio_pci_set_irqs_ioctl(struct vfio_pci_core_device *vdev,
 		return ret;
 
 	if (data_size) {
-		data = memdup_user(arg + minsz, data_size);
+		data = vfio_pci_copy_irq_data(&hdr, arg + minsz, data_size);
 		if (IS_ERR(data))
 			return PTR_ERR(data);
 	}

@@ -49,21 +49,6 @@
 #include "irqs.h"
 
 /**
- * struct vfio_pci_vector - an armed vector
- * @trigger: what it signals, never empty
- * @irq: its Linux interrupt number
- * @producer: its offer to the bypass manager; the token is NULL while there is
- *	none
- * @name: for /proc/interrupts, at its longest with a domain of 32 bits
- */
-struct vfio_pci_vector {
-	struct vfio_pci_eventfd __rcu *trigger;
-	int irq;
-	struct irq_bypass_producer producer;
-	char name[48];
-};
-
-/**
  * struct vfio_pci_vector_change - what a call does to one vector of its range
  * @trigger: what it is to signal, NULL to disarm it; NULL also once @armed
  * @armed: the call has armed it
@@ -221,6 +206,7 @@ static void vfio_pci_vector_disarm(struct vfio_pci_core_device *vdev,
 				   unsigned int vector,
 				   struct vfio_pci_vector *vec)
 {
+	vfio_pci_vector_unpin(vec);
 	free_irq(vec->irq, vec);
 	vfio_pci_eventfd_replace(vdev, &vec->trigger, NULL);
 	xa_erase(&vdev->ctx, vector);

@@ -255,6 +255,7 @@ unsigned int vfio_pci_irq_count(struct vfio_pci_core_device *vdev,
 int vfio_pci_set_irqs(struct vfio_pci_core_device *vdev, u32 flags,
 		      unsigned int index, unsigned int start,
 		      unsigned int count, void *data);
+struct cpumask *vfio_pci_affinity_cpus(const u64 *words, size_t size);
 /* Last close: everything that SET_IRQS armed is gone afterwards. */
 void vfio_pci_irqs_release(struct vfio_pci_core_device *vdev);
 void vfio_pci_irqs_module_exit(void);
