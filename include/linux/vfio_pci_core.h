@@ -205,6 +205,8 @@ struct vfio_pci_gate_closer {
  * @absent_shown: @absent_page may be mapped; set under @memory_lock for read
  * @absent_page: all ones, see absent.c; NULL until a fault needs it
  * @absent_refill: takes it from the mappings
+ * @last_error_lock: covers the next
+ * @last_error: what the platform told of, see error.c
  */
 struct vfio_pci_core_device {
 	struct vfio_device		vdev;
@@ -300,6 +302,8 @@ struct vfio_pci_core_device {
 	bool				absent_shown;
 	struct page			*absent_page;
 	struct delayed_work		absent_refill;
+	spinlock_t			last_error_lock; /* last_error */
+	struct vfio_device_feature_pci_error last_error;
 };
 
 /**

@@ -147,6 +147,7 @@ int vfio_pci_core_init_dev(struct vfio_device *core_vdev)
 	mutex_init(&vdev->barmap_lock);
 	mutex_init(&vdev->alias_lock);
 	spin_lock_init(&vdev->irqlock);
+	spin_lock_init(&vdev->last_error_lock);
 	vfio_pci_gate_init(vdev);
 	vfio_pci_clean_init(vdev);
 	vfio_pci_absent_init(vdev);
@@ -524,6 +525,8 @@ int vfio_pci_core_ioctl_feature(struct vfio_device *device, u32 flags,
 		return vfio_pci_feature_alias(vdev, flags, arg, argsz);
 	case VFIO_DEVICE_FEATURE_PCI_ABSENT:
 		return vfio_pci_feature_absent(vdev, flags, arg, argsz);
+	case VFIO_DEVICE_FEATURE_PCI_ERROR:
+		return vfio_pci_feature_error(vdev, flags, arg, argsz);
 	default:
 		return -ENOTTY;
 	}
@@ -700,6 +703,7 @@ pci_ers_result_t vfio_pci_core_aer_err_detected(struct pci_dev *pdev,
 	vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_ERROR);
 	if (state != pci_channel_io_normal)
 		vfio_pci_gate_error(vdev);
+	vfio_pci_error_record(vdev, state);
 	vfio_pci_signal_error(vdev);
 	return PCI_ERS_RESULT_CAN_RECOVER;
 }
@@ -707,7 +711,10 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_aer_err_detected);
 
 static void vfio_pci_aer_resume(struct pci_dev *pdev)
 {
-	vfio_pci_gate_resume(pci_get_drvdata(pdev));
+	struct vfio_pci_core_device *vdev = pci_get_drvdata(pdev);
+
+	vfio_pci_error_resume(vdev);
+	vfio_pci_gate_resume(vdev);
 }
 
 /* Somebody else's reset, of the function or of the bus it is on. */

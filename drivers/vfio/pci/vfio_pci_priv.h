@@ -270,6 +270,15 @@ void vfio_pci_msi_thaw(struct vfio_pci_core_device *vdev, bool decodes);
 void vfio_pci_signal_error(struct vfio_pci_core_device *vdev);
 bool vfio_pci_signal_request(struct vfio_pci_core_device *vdev);
 
+/* error.c; the feature is VFIO_DEVICE_FEATURE_PCI_ERROR */
+void vfio_pci_error_record(struct vfio_pci_core_device *vdev,
+			   pci_channel_state_t state);
+void vfio_pci_error_resume(struct vfio_pci_core_device *vdev);
+void vfio_pci_error_forget(struct vfio_pci_core_device *vdev);
+int vfio_pci_feature_error(struct vfio_pci_core_device *vdev, u32 flags,
+			   struct vfio_device_feature_pci_error __user *arg,
+			   size_t argsz);
+
 /* ioeventfd.c */
 long vfio_pci_ioeventfd(struct vfio_pci_core_device *vdev, loff_t offset,
 			u64 data, int count, int fd);

@@ -486,8 +486,8 @@ struct vfio_irq_set {
 #define VFIO_IRQ_SET_ACTION_UNMASK	(1 << 4)
 #define VFIO_IRQ_SET_ACTION_TRIGGER	(1 << 5)
 /*
- * Neither of Linux, nor in the masks below. The data is CPUs: __u64 words up to the
- * end of the structure, in which bit n % 64 of word n / 64 stands for CPU n
+ * Neither of Linux, nor in the masks below. The data is CPUs: __u64 words, not aligned,
+ * up to @argsz, in which bit n % 64 of word n / 64 stands for CPU n
  */
 #define VFIO_IRQ_SET_DATA_CPUS		(1 << 30)
 #define VFIO_IRQ_SET_ACTION_AFFINITY	(1 << 29)
@@ -982,6 +982,60 @@ struct vfio_device_feature_pci_absent {
  * whose driver shows its regions otherwise than they are; EFAULT.
  */
 #define VFIO_DEVICE_FEATURE_PCI_ABSENT		0xf002
+
+/**
+ * struct vfio_device_feature_pci_error - the last error that the platform told of
+ * @count: how many it told of since the first open
+ * @severity: VFIO_PCI_ERROR_*, what it made of the last one
+ * @flags: VFIO_PCI_ERROR_FLAG_*
+ * @uncor_status: with VFIO_PCI_ERROR_FLAG_LOG, PCI_ERR_UNCOR_STATUS of the function's
+ *	Advanced Error Reporting capability, as it was then; likewise the next ones. 0
+ *	if the error was another function's below the same port
+ * @uncor_mask: PCI_ERR_UNCOR_MASK
+ * @uncor_severity: PCI_ERR_UNCOR_SEVER
+ * @cor_status: PCI_ERR_COR_STATUS
+ * @cor_mask: PCI_ERR_COR_MASK
+ * @control: PCI_ERR_CAP, whose low bits are the number of the first error
+ * @header_log: PCI_ERR_HEADER_LOG: header of the transaction that this one was in
+ * @reserved: 0
+ */
+struct vfio_device_feature_pci_error {
+	__u32	count;
+	__u32	severity;
+	__u32	flags;
+	__u32	uncor_status;
+	__u32	uncor_mask;
+	__u32	uncor_severity;
+	__u32	cor_status;
+	__u32	cor_mask;
+	__u32	control;
+	__u32	header_log[4];
+	__u32	reserved;
+};
+
+#define VFIO_PCI_ERROR_NONE		0	/* none so far */
+#define VFIO_PCI_ERROR_NONFATAL		1	/* a transaction is lost, the device works */
+#define VFIO_PCI_ERROR_FATAL		2	/* it is cut off, the platform resets the link */
+#define VFIO_PCI_ERROR_LOST		3	/* it is cut off, and that is for good */
+
+/* The function told what it was. */
+#define VFIO_PCI_ERROR_FLAG_LOG		(1 << 0)
+
+/**
+ * VFIO_DEVICE_FEATURE_PCI_ERROR - what the error was
+ *
+ * GET only. The eventfd of VFIO_PCI_ERR_IRQ_INDEX tells that there was an error, after
+ * it was recorded for this. Of a fatal error the function can tell only after the
+ * platform has reset the link, and there is no event for that: who wants to know asks
+ * again. If the platform gives up, there is, and the severity is LOST. A function without
+ * the capability never tells. Corrected errors are not told of. What former users of the
+ * device had is not shown.
+ *
+ * Not one of Linux's features: their numbers are counted from 0.
+ *
+ * Errors: EINVAL for bad flags or size; EFAULT.
+ */
+#define VFIO_DEVICE_FEATURE_PCI_ERROR		0xf003
 
 /*
  * ======== Other kinds of devices ========
