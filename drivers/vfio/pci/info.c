@@ -299,8 +299,6 @@ long vfio_pci_get_irq_info(struct vfio_pci_core_device *vdev, void __user *arg)
 		return -EFAULT;
 	if (info.argsz < minsz || info.index >= VFIO_PCI_NUM_IRQS)
 		return -EINVAL;
-	if (info.index == VFIO_PCI_ERR_IRQ_INDEX && !pci_is_pcie(vdev->pdev))
-		return -EINVAL;
 
 	ret = vfio_pci_begin(vdev);
 	if (ret)

@@ -207,12 +207,8 @@ static unsigned int vfio_pci_msix_count(struct vfio_pci_core_device *vdev)
 		     vdev->msix_size / PCI_MSIX_ENTRY_SIZE);
 }
 
-static unsigned int vfio_pci_err_count(struct vfio_pci_core_device *vdev)
-{
-	return pci_is_pcie(vdev->pdev);
-}
-
-static unsigned int vfio_pci_req_count(struct vfio_pci_core_device *vdev)
+/* The driver's own. Errors are told of conventional devices, too: of their bridge's. */
+static unsigned int vfio_pci_driver_count(struct vfio_pci_core_device *vdev)
 {
 	return 1;
 }
@@ -245,11 +241,11 @@ static const struct {
 		.affinity = vfio_pci_msi_set_affinity,
 	},
 	[VFIO_PCI_ERR_IRQ_INDEX] = {
-		.count = vfio_pci_err_count,
+		.count = vfio_pci_driver_count,
 		.trigger = vfio_pci_err_set_trigger,
 	},
 	[VFIO_PCI_REQ_IRQ_INDEX] = {
-		.count = vfio_pci_req_count,
+		.count = vfio_pci_driver_count,
 		.trigger = vfio_pci_req_set_trigger,
 	},
 };
