@@ -206,6 +206,10 @@ static bool vfio_pci_has_bad_ops(struct vfio_device *device)
 	const struct vfio_migration_ops *mig = device->mig_ops;
 	const struct vfio_log_ops *log = device->log_ops;
 
+	/* It is what a PF's VFs are kept for. */
+	if (!device->ops->name)
+		return true;
+
 	if (mig && (!mig->migration_set_state || !mig->migration_get_state ||
 		    !mig->migration_get_data_size ||
 		    !(device->migration_flags & VFIO_MIGRATION_STOP_COPY)))
