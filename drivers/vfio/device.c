@@ -154,6 +154,12 @@ static int vfio_device_register(struct vfio_device *device,
 	if (ret)
 		return ret;
 
+	/* One user each for what is one device to the IOMMU. */
+	if (vfio_group_has_twin(device)) {
+		ret = -EINVAL;
+		goto err_group;
+	}
+
 	/* As with groups, the name tells that there is no safety. */
 	ret = dev_set_name(&device->device, "%svfio%u",
 			   vfio_device_is_noiommu(device) ? "noiommu-" : "",

@@ -274,6 +274,20 @@ void vfio_device_leave_group(struct vfio_device *device)
 }
 
 /* Let @device be opened by its name. */
+/* Is what @device stands for offered to users already? Its driver's probe is alone. */
+bool vfio_group_has_twin(struct vfio_device *device)
+{
+	struct vfio_device *other;
+	bool found = false;
+
+	mutex_lock(&device->group->device_lock);
+	list_for_each_entry(other, &device->group->device_list, group_next)
+		if (other->dev == device->dev)
+			found = true;
+	mutex_unlock(&device->group->device_lock);
+	return found;
+}
+
 void vfio_group_publish_device(struct vfio_device *device)
 {
 	mutex_lock(&device->group->device_lock);

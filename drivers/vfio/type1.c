@@ -147,29 +147,29 @@ static int type1_add_ranges(struct type1_iommu *iommu,
 	return ret;
 }
 
+/* Written where they go: the room is zero, and so is what lies between members. */
 static int type1_add_caps(struct type1_iommu *iommu, struct vfio_info_cap *caps)
 {
-	struct vfio_iommu_type1_info_cap_migration migration = {
-		.header.id = VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION,
-		.header.version = 1,
-		.pgsize_bitmap = type1_min_pgsize(iommu),
-		.max_dirty_bitmap_size = type1_bitmap_max_bytes(),
-	};
-	struct vfio_iommu_type1_info_dma_avail avail = {
-		.header.id = VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
-		.header.version = 1,
-		.avail = iommu->avail,
-	};
-	int ret;
+	struct vfio_iommu_type1_info_cap_migration *migration;
+	struct vfio_iommu_type1_info_dma_avail *avail;
+	struct vfio_info_cap_header *header;
 
-	ret = vfio_info_add_capability(caps, &migration.header,
-				       sizeof(migration));
-	if (!ret)
-		ret = vfio_info_add_capability(caps, &avail.header,
-					       sizeof(avail));
-	if (!ret)
-		ret = type1_add_ranges(iommu, caps);
-	return ret;
+	header = vfio_info_cap_add(caps, sizeof(*migration),
+				   VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION, 1);
+	if (IS_ERR(header))
+		return PTR_ERR(header);
+	migration = container_of(header, typeof(*migration), header);
+	migration->pgsize_bitmap = type1_min_pgsize(iommu);
+	migration->max_dirty_bitmap_size = type1_bitmap_max_bytes();
+
+	header = vfio_info_cap_add(caps, sizeof(*avail),
+				   VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, 1);
+	if (IS_ERR(header))
+		return PTR_ERR(header);
+	avail = container_of(header, typeof(*avail), header);
+	avail->avail = iommu->avail;
+
+	return type1_add_ranges(iommu, caps);
 }
 
 static int type1_ioctl_info(struct type1_iommu *iommu, void __user *arg)

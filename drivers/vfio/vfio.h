@@ -283,6 +283,7 @@ void vfio_groups_exit(void);
 int vfio_device_join_group(struct vfio_device *device,
 			   enum vfio_group_type type);
 void vfio_device_leave_group(struct vfio_device *device);
+bool vfio_group_has_twin(struct vfio_device *device);
 void vfio_group_publish_device(struct vfio_device *device);
 void vfio_group_hide_device(struct vfio_device *device);
 int vfio_group_keep_closed(struct vfio_device *device);
@@ -325,6 +326,11 @@ static inline int vfio_device_join_group(struct vfio_device *device,
 
 static inline void vfio_device_leave_group(struct vfio_device *device)
 {
+}
+
+static inline bool vfio_group_has_twin(struct vfio_device *device)
+{
+	return false;
 }
 
 static inline void vfio_group_publish_device(struct vfio_device *device)

@@ -211,6 +211,8 @@ struct vfio_pci_gate_closer {
  * @nointxmask: do not mask INTx by the function's own bit
  * @bars_refused: by number: somebody has it, and the log says so for this open;
  *	under @barmap_lock
+ * @last_error_lock: covers the next
+ * @last_error: what the platform told of, see error.c
  */
 struct vfio_pci_core_device {
 	struct vfio_device		vdev;
@@ -310,6 +312,8 @@ struct vfio_pci_core_device {
 	struct delayed_work		absent_refill;
 	bool				nointxmask;
 	u8				bars_refused;
+	spinlock_t			last_error_lock; /* last_error */
+	struct vfio_device_feature_pci_error last_error;
 };
 
 /**

@@ -157,6 +157,7 @@ int vfio_pci_core_init_dev(struct vfio_device *core_vdev)
 	mutex_init(&vdev->barmap_lock);
 	mutex_init(&vdev->alias_lock);
 	spin_lock_init(&vdev->irqlock);
+	spin_lock_init(&vdev->last_error_lock);
 	vfio_pci_gate_init(vdev);
 	vfio_pci_clean_init(vdev);
 	vfio_pci_absent_init(vdev);
@@ -214,6 +215,10 @@ static bool vfio_pci_has_bad_ops(struct vfio_device *device)
 {
 	const struct vfio_migration_ops *mig = device->mig_ops;
 	const struct vfio_log_ops *log = device->log_ops;
+
+	/* It is what a PF's VFs are kept for. */
+	if (!device->ops->name)
+		return true;
 
 	if (mig && (!mig->migration_set_state || !mig->migration_get_state ||
 		    !mig->migration_get_data_size ||
@@ -328,18 +333,64 @@ void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_unregister_device);
 
-static int vfio_pci_check_irqs(struct vfio_pci_core_device *vdev,
-			       struct vfio_irq_set *hdr, size_t *data_size)
+/* The action that the core does not know, and the size of its data. */
+static int vfio_pci_check_affinity(const struct vfio_irq_set *hdr,
+				   size_t *data_size)
 {
-	int ret = vfio_pci_begin(vdev);
+	size_t size = hdr->argsz - offsetofend(struct vfio_irq_set, count);
 
+	*data_size = 0;
+	if (!hdr->count)
+		return -EINVAL;
+
+	switch (hdr->flags & ~VFIO_IRQ_SET_ACTION_AFFINITY) {
+	case VFIO_IRQ_SET_DATA_NONE:
+		return 0;
+	case VFIO_IRQ_SET_DATA_CPUS:
+		if (!size || size > PAGE_SIZE || size % sizeof(u64))
+			return -EINVAL;
+		*data_size = size;
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int vfio_pci_check_irqs(struct vfio_pci_core_device *vdev,
+			       const struct vfio_irq_set *hdr, size_t *data_size)
+{
+	bool affinity = hdr->flags & VFIO_IRQ_SET_ACTION_AFFINITY;
+	struct vfio_irq_set checked = *hdr;
+	int ret;
+
+	/* The core sees to the range. */
+	if (affinity)
+		checked.flags = VFIO_IRQ_SET_DATA_NONE;
+
+	ret = vfio_pci_begin(vdev);
 	if (ret)
 		return ret;
-	ret = vfio_set_irqs_validate_and_prepare(hdr,
+	ret = vfio_set_irqs_validate_and_prepare(&checked,
 						 vfio_pci_irq_count(vdev, hdr->index),
 						 VFIO_PCI_NUM_IRQS, data_size);
 	vfio_pci_end(vdev);
+	if (!ret && affinity)
+		ret = vfio_pci_check_affinity(hdr, data_size);
 	return ret;
+}
+
+static void *vfio_pci_copy_irq_data(const struct vfio_irq_set *hdr,
+				    const void __user *arg, size_t size)
+{
+	void *words, *cpus;
+
+	words = memdup_user(arg, size);
+	if (IS_ERR(words) || !(hdr->flags & VFIO_IRQ_SET_ACTION_AFFINITY))
+		return words;
+
+	cpus = vfio_pci_affinity_cpus(words, size);
+	kfree(words);
+	return cpus;
 }
 
 static long vfio_pci_set_irqs_ioctl(struct vfio_pci_core_device *vdev,
@@ -359,7 +410,7 @@ static long vfio_pci_set_irqs_ioctl(struct vfio_pci_core_device *vdev,
 		return ret;
 
 	if (data_size) {
-		data = memdup_user(arg + minsz, data_size);
+		data = vfio_pci_copy_irq_data(&hdr, arg + minsz, data_size);
 		if (IS_ERR(data))
 			return PTR_ERR(data);
 	}
@@ -490,6 +541,8 @@ int vfio_pci_core_ioctl_feature(struct vfio_device *device, u32 flags,
 		return vfio_pci_feature_alias(vdev, flags, arg, argsz);
 	case VFIO_DEVICE_FEATURE_PCI_ABSENT:
 		return vfio_pci_feature_absent(vdev, flags, arg, argsz);
+	case VFIO_DEVICE_FEATURE_PCI_ERROR:
+		return vfio_pci_feature_error(vdev, flags, arg, argsz);
 	default:
 		return -ENOTTY;
 	}
@@ -666,6 +719,7 @@ pci_ers_result_t vfio_pci_core_aer_err_detected(struct pci_dev *pdev,
 	vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_ERROR);
 	if (state != pci_channel_io_normal)
 		vfio_pci_gate_error(vdev);
+	vfio_pci_error_record(vdev, state);
 	vfio_pci_signal_error(vdev);
 	return PCI_ERS_RESULT_CAN_RECOVER;
 }
@@ -673,7 +727,10 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_aer_err_detected);
 
 static void vfio_pci_aer_resume(struct pci_dev *pdev)
 {
-	vfio_pci_gate_resume(pci_get_drvdata(pdev));
+	struct vfio_pci_core_device *vdev = pci_get_drvdata(pdev);
+
+	vfio_pci_error_resume(vdev);
+	vfio_pci_gate_resume(vdev);
 }
 
 /* Somebody else's reset, of the function or of the bus it is on. */

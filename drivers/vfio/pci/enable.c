@@ -221,6 +221,7 @@ int vfio_pci_core_enable(struct vfio_pci_core_device *vdev)
 
 	/* Before others of the set can come: no bus is reset below us. */
 	vdev->in_use = true;
+	vfio_pci_error_forget(vdev);
 	vfio_device_step_aside(&vdev->vdev);
 	ret = vfio_pci_wake_and_reset(vdev);
 	vfio_device_step_back(&vdev->vdev);

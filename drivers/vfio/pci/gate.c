@@ -333,8 +333,11 @@ static void vfio_pci_gate_open_unless(struct vfio_pci_core_device *vdev,
 		if (!list_empty(&vdev->peers))
 			vfio_pci_peers_map(vdev);
 	}
-	if (vdev->pm_intx_masked && !(reasons & ~answers))
-		vfio_pci_intx_thaw(vdev);
+	if (!(reasons & ~answers)) {
+		vfio_pci_msi_thaw(vdev, !reasons);
+		if (vdev->pm_intx_masked)
+			vfio_pci_intx_thaw(vdev);
+	}
 	if (vdev->gate_closed_at)
 		vfio_pci_gate_account(vdev);
 	up_write(&vdev->memory_lock);

@@ -299,8 +299,6 @@ long vfio_pci_get_irq_info(struct vfio_pci_core_device *vdev, void __user *arg)
 		return -EFAULT;
 	if (info.argsz < minsz || info.index >= VFIO_PCI_NUM_IRQS)
 		return -EINVAL;
-	if (info.index == VFIO_PCI_ERR_IRQ_INDEX && !pci_is_pcie(vdev->pdev))
-		return -EINVAL;
 
 	ret = vfio_pci_begin(vdev);
 	if (ret)
@@ -314,6 +312,9 @@ long vfio_pci_get_irq_info(struct vfio_pci_core_device *vdev, void __user *arg)
 			      VFIO_IRQ_INFO_AUTOMASKED;
 	else if (info.index != VFIO_PCI_MSIX_IRQ_INDEX || !vdev->has_dyn_msix)
 		info.flags |= VFIO_IRQ_INFO_NORESIZE;
+	if (IS_ENABLED(CONFIG_SMP) && (info.index == VFIO_PCI_MSI_IRQ_INDEX ||
+				       info.index == VFIO_PCI_MSIX_IRQ_INDEX))
+		info.flags |= VFIO_IRQ_INFO_AFFINITY;
 
 	return copy_to_user(arg, &info, minsz) ? -EFAULT : 0;
 }

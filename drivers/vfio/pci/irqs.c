@@ -207,12 +207,8 @@ static unsigned int vfio_pci_msix_count(struct vfio_pci_core_device *vdev)
 		     vdev->msix_size / PCI_MSIX_ENTRY_SIZE);
 }
 
-static unsigned int vfio_pci_err_count(struct vfio_pci_core_device *vdev)
-{
-	return pci_is_pcie(vdev->pdev);
-}
-
-static unsigned int vfio_pci_req_count(struct vfio_pci_core_device *vdev)
+/* The driver's own. Errors are told of conventional devices, too: of their bridge's. */
+static unsigned int vfio_pci_driver_count(struct vfio_pci_core_device *vdev)
 {
 	return 1;
 }
@@ -226,6 +222,7 @@ static const struct {
 	vfio_pci_irq_action_t trigger;
 	vfio_pci_irq_action_t mask;
 	vfio_pci_irq_action_t unmask;
+	vfio_pci_irq_action_t affinity;
 } vfio_pci_irq_indexes[VFIO_PCI_NUM_IRQS] = {
 	[VFIO_PCI_INTX_IRQ_INDEX] = {
 		.count = vfio_pci_intx_count,
@@ -236,17 +233,19 @@ static const struct {
 	[VFIO_PCI_MSI_IRQ_INDEX] = {
 		.count = vfio_pci_msi_count,
 		.trigger = vfio_pci_msi_set_trigger,
+		.affinity = vfio_pci_msi_set_affinity,
 	},
 	[VFIO_PCI_MSIX_IRQ_INDEX] = {
 		.count = vfio_pci_msix_count,
 		.trigger = vfio_pci_msi_set_trigger,
+		.affinity = vfio_pci_msi_set_affinity,
 	},
 	[VFIO_PCI_ERR_IRQ_INDEX] = {
-		.count = vfio_pci_err_count,
+		.count = vfio_pci_driver_count,
 		.trigger = vfio_pci_err_set_trigger,
 	},
 	[VFIO_PCI_REQ_IRQ_INDEX] = {
-		.count = vfio_pci_req_count,
+		.count = vfio_pci_driver_count,
 		.trigger = vfio_pci_req_set_trigger,
 	},
 };
@@ -275,7 +274,8 @@ unsigned int vfio_pci_irq_count(struct vfio_pci_core_device *vdev,
  * @index: VFIO_PCI_*_IRQ_INDEX
  * @start: first subindex
  * @count: number of subindexes; the range lies within the index
- * @data: the data of the call in kernel memory, NULL if it has none
+ * @data: the data of the call in kernel memory, NULL if it has none; a struct
+ *	cpumask instead of the user's words
  *
  * The caller has checked the arguments with
  * vfio_set_irqs_validate_and_prepare().
@@ -285,7 +285,8 @@ unsigned int vfio_pci_irq_count(struct vfio_pci_core_device *vdev,
  * exactly one; -EINVAL if it does not go with what is set up, or a descriptor
  * is no eventfd; -EBADF for a closed one; -EBUSY where an unmask eventfd is
  * bound already, or the line cannot be shared; -ENODEV without an interrupt
- * line; -EIO where the device says otherwise than before where its MSI-X table is;
+ * line; -ENOENT for the affinity of a vector that is not armed; -EIO where the device
+ * says otherwise than before where its MSI-X table is;
  * -ENOMEM; or what the interrupt core says.
  * Context: may sleep, takes memory_lock.
  */
@@ -305,7 +306,8 @@ int vfio_pci_set_irqs(struct vfio_pci_core_device *vdev, u32 flags,
 	lockdep_assert_held(&vdev->igate);
 
 	index = array_index_nospec(index, VFIO_PCI_NUM_IRQS);
-	switch (flags & VFIO_IRQ_SET_ACTION_TYPE_MASK) {
+	switch (flags & (VFIO_IRQ_SET_ACTION_TYPE_MASK |
+			 VFIO_IRQ_SET_ACTION_AFFINITY)) {
 	case VFIO_IRQ_SET_ACTION_TRIGGER:
 		action = vfio_pci_irq_indexes[index].trigger;
 		break;
@@ -314,6 +316,9 @@ int vfio_pci_set_irqs(struct vfio_pci_core_device *vdev, u32 flags,
 		break;
 	case VFIO_IRQ_SET_ACTION_UNMASK:
 		action = vfio_pci_irq_indexes[index].unmask;
+		break;
+	case VFIO_IRQ_SET_ACTION_AFFINITY:
+		action = vfio_pci_irq_indexes[index].affinity;
 		break;
 	}
 

@@ -3,6 +3,7 @@
 #ifndef DRIVERS_VFIO_PCI_IRQS_H
 #define DRIVERS_VFIO_PCI_IRQS_H
 
+#include <linux/irqbypass.h>
 #include <linux/vfio.h>
 
 #include "vfio_pci_priv.h"
@@ -13,7 +14,7 @@
  * @index: VFIO_PCI_*_IRQ_INDEX
  * @start: first subindex
  * @count: how many; start + count is within the index
- * @data: a u8 or an s32 for each of them, or NULL
+ * @data: a u8 or an s32 for each of them, a struct cpumask for all, or NULL
  */
 struct vfio_pci_irq_req {
 	u32 flags;
@@ -21,6 +22,25 @@ struct vfio_pci_irq_req {
 	unsigned int start;
 	unsigned int count;
 	void *data;
+};
+
+struct vfio_pci_pin;
+
+/**
+ * struct vfio_pci_vector - an armed vector
+ * @trigger: what it signals, never empty
+ * @irq: its Linux interrupt number
+ * @producer: its offer to the bypass manager; the token is NULL while there is
+ *	none
+ * @pin: the CPUs that the user chose, NULL while he did not
+ * @name: for /proc/interrupts, at its longest with a domain of 32 bits
+ */
+struct vfio_pci_vector {
+	struct vfio_pci_eventfd __rcu *trigger;
+	int irq;
+	struct irq_bypass_producer producer;
+	struct vfio_pci_pin *pin;
+	char name[48];
 };
 
 /* "Trigger nothing at all" is how a user disables a whole index. */
@@ -77,5 +97,10 @@ void vfio_pci_intx_disable(struct vfio_pci_core_device *vdev);
 int vfio_pci_msi_set_trigger(struct vfio_pci_core_device *vdev,
 			     const struct vfio_pci_irq_req *req);
 void vfio_pci_msi_disable(struct vfio_pci_core_device *vdev);
+
+/* affinity.c; the same, and memory decodes for the second */
+int vfio_pci_msi_set_affinity(struct vfio_pci_core_device *vdev,
+			      const struct vfio_pci_irq_req *req);
+void vfio_pci_vector_unpin(struct vfio_pci_vector *vec);
 
 #endif /* DRIVERS_VFIO_PCI_IRQS_H */

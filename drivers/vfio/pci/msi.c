@@ -2,11 +2,13 @@
 /*
  * MSI and MSI-X: vectors that each signal an eventfd.
  *
- * Setting an index up allocates as many vectors as the call reaches up to.
- * MSI has no more than these until it is disabled; MSI-X can grow, one vector
- * at a time, where the platform can (has_dyn_msix). A vector that has a
- * trigger is armed: it has a context and a handler. One without is allocated
- * and masked, and stays allocated until the index is disabled.
+ * A vector that has a trigger is armed: it has a context and a handler. MSI-X
+ * allocates a vector when it is first armed, where the platform can do so one at a
+ * time (has_dyn_msix): each takes an interrupt of the host, and most devices have
+ * more of them than their users need. Elsewhere setting the index up allocates as
+ * many as the call reaches up to, and there are no more until it is disabled. A
+ * vector that is disarmed is masked, and stays allocated until then: to arm it again
+ * does not fail for want of interrupts.
  *
  * A call changes a whole range or nothing. All that can fail comes first: the
  * descriptors become triggers, then vectors that were not armed are armed.
@@ -35,7 +37,9 @@
  */
 #include <linux/eventfd.h>
 #include <linux/interrupt.h>
+#include <linux/irq.h>
 #include <linux/irqbypass.h>
+#include <linux/irqdesc.h>
 #include <linux/log2.h>
 #include <linux/msi.h>
 #include <linux/pci.h>
@@ -43,21 +47,6 @@
 #include <linux/xarray.h>
 
 #include "irqs.h"
-
-/**
- * struct vfio_pci_vector - an armed vector
- * @trigger: what it signals, never empty
- * @irq: its Linux interrupt number
- * @producer: its offer to the bypass manager; the token is NULL while there is
- *	none
- * @name: for /proc/interrupts, at its longest with a domain of 32 bits
- */
-struct vfio_pci_vector {
-	struct vfio_pci_eventfd __rcu *trigger;
-	int irq;
-	struct irq_bypass_producer producer;
-	char name[48];
-};
 
 /**
  * struct vfio_pci_vector_change - what a call does to one vector of its range
@@ -110,17 +99,54 @@ static void vfio_pci_vector_withdraw(struct vfio_pci_vector *vec)
 	vec->producer.token = NULL;
 }
 
-/* Device memory decodes. */
-static void vfio_pci_vector_restore_entry(struct vfio_pci_core_device *vdev,
-					  int irq)
+/*
+ * Write the message of a vector to the device again, which listens. The interrupt
+ * core changes it, for another affinity, under the descriptor's lock. Without that
+ * lock an old message could be written over a new one, or half of each, and the
+ * interrupt would go where nobody waits for it.
+ */
+static void vfio_pci_vector_write_msg(unsigned int irq)
 {
+	struct irq_desc *desc = irq_data_to_desc(irq_get_irq_data(irq));
+	unsigned long flags;
 	struct msi_msg msg;
 
-	if (!vfio_pci_is_msix(vdev))
-		return;
-
+	raw_spin_lock_irqsave(&desc->lock, flags);
 	get_cached_msi_msg(irq, &msg);
 	pci_write_msi_msg(irq, &msg);
+	raw_spin_unlock_irqrestore(&desc->lock, flags);
+}
+
+/* Device memory decodes. */
+static void vfio_pci_vector_restore_entry(struct vfio_pci_core_device *vdev,
+					  unsigned int irq)
+{
+	if (vfio_pci_is_msix(vdev))
+		vfio_pci_vector_write_msg(irq);
+}
+
+/**
+ * vfio_pci_msi_thaw - the function, or its memory, answers again
+ * @vdev: the device
+ * @decodes: its memory does
+ *
+ * The host may have moved interrupts to other CPUs meanwhile. Where that takes
+ * another message, the function did not get it.
+ *
+ * Context: may sleep; memory_lock is held for write. So no vector comes or goes,
+ * and while MSI or MSI-X is enabled there is nothing but vectors in vdev->ctx.
+ */
+void vfio_pci_msi_thaw(struct vfio_pci_core_device *vdev, bool decodes)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	struct vfio_pci_vector *vec;
+	unsigned long vector;
+
+	if (!pdev->msi_enabled && !(pdev->msix_enabled && decodes))
+		return;
+
+	xa_for_each(&vdev->ctx, vector, vec)
+		vfio_pci_vector_write_msg(vec->irq);
 }
 
 /* The interrupt of a vector, allocated now if it can be; memory decodes. */
@@ -140,15 +166,11 @@ static int vfio_pci_vector_irq(struct vfio_pci_core_device *vdev,
 
 /* Takes @efd where it succeeds; memory decodes. */
 static int vfio_pci_vector_arm(struct vfio_pci_core_device *vdev,
-			       unsigned int vector,
+			       unsigned int vector, int irq,
 			       struct vfio_pci_eventfd *efd, bool entry_is_new)
 {
 	struct vfio_pci_vector *vec;
-	int irq, ret;
-
-	irq = vfio_pci_vector_irq(vdev, vector);
-	if (irq < 0)
-		return irq;
+	int ret;
 
 	vec = kzalloc(sizeof(*vec), GFP_KERNEL_ACCOUNT);
 	if (!vec)
@@ -184,28 +206,36 @@ static void vfio_pci_vector_disarm(struct vfio_pci_core_device *vdev,
 				   unsigned int vector,
 				   struct vfio_pci_vector *vec)
 {
+	vfio_pci_vector_unpin(vec);
 	free_irq(vec->irq, vec);
 	vfio_pci_eventfd_replace(vdev, &vec->trigger, NULL);
 	xa_erase(&vdev->ctx, vector);
 	kfree(vec);
 }
 
-/* The first half of a call: what may fail. On error nothing has changed. */
+/*
+ * The first half of a call: what may fail. On error nothing has changed. *@short_of
+ * is set to the first vector that there is no interrupt for, if that was the error.
+ */
 static int vfio_pci_msi_arm_new(struct vfio_pci_core_device *vdev,
 				const struct vfio_pci_irq_req *req,
 				struct vfio_pci_vector_change *change,
-				bool entries_are_new)
+				bool entries_are_new, unsigned int *short_of)
 {
 	unsigned int i;
-	int ret = 0;
+	int irq, ret = 0;
 	struct vfio_pci_gate_forced was;
 
 	vfio_pci_gate_force_decode(vdev, &was);
 	for (i = 0; i < req->count; i++) {
 		if (!change[i].trigger || xa_load(&vdev->ctx, req->start + i))
 			continue;
-		ret = vfio_pci_vector_arm(vdev, req->start + i,
+		irq = vfio_pci_vector_irq(vdev, req->start + i);
+		ret = irq < 0 ? irq :
+		      vfio_pci_vector_arm(vdev, req->start + i, irq,
 					  change[i].trigger, entries_are_new);
+		if (irq < 0 || ret == -ENOSPC)
+			*short_of = req->start + i;
 		if (ret)
 			break;
 		change[i].trigger = NULL;
@@ -321,19 +351,50 @@ static bool vfio_pci_msix_table_stays(struct vfio_pci_core_device *vdev)
 	       pci_resource_len(pdev, vdev->msix_bar);
 }
 
-/* Memory decodes. Returns as pci_alloc_irq_vectors(). */
-static int vfio_pci_msi_alloc(struct vfio_pci_core_device *vdev, bool msix,
-			      int want)
+/*
+ * Memory decodes. Returns how many vectors there can be, as pci_alloc_irq_vectors().
+ * Where MSI-X can grow it has one at first, for it cannot be enabled without: that
+ * which the call arms first.
+ */
+static int vfio_pci_msi_alloc(struct vfio_pci_core_device *vdev,
+			      const struct vfio_pci_irq_req *req,
+			      const struct vfio_pci_vector_change *change)
 {
+	bool msix = req->index == VFIO_PCI_MSIX_IRQ_INDEX;
+	unsigned int i, want = req->start + req->count;
+	struct pci_dev *pdev = vdev->pdev;
+	struct msix_entry first = {};
+	int ret;
+
 	if (msix && !vfio_pci_msix_table_stays(vdev))
 		return -EIO;
-	return pci_alloc_irq_vectors(vdev->pdev, 1, want,
-				     msix ? PCI_IRQ_MSIX : PCI_IRQ_MSI);
+	if (!msix || !vdev->has_dyn_msix || !want)
+		return pci_alloc_irq_vectors(pdev, 1, want,
+					     msix ? PCI_IRQ_MSIX : PCI_IRQ_MSI);
+
+	for (i = 0; i < req->count; i++) {
+		if (change[i].trigger) {
+			first.entry = req->start + i;
+			break;
+		}
+	}
+	ret = pci_enable_msix_range(pdev, &first, 1, 1);
+	return ret < 0 ? ret : want;
 }
 
-/* Bring the index up with vectors for all up to the end of the range. */
+static void vfio_pci_msi_tell(struct vfio_pci_core_device *vdev,
+			      const struct vfio_pci_irq_req *req, int result)
+{
+	pci_info_ratelimited(vdev->pdev, "%u %s vectors wanted, result %d\n",
+			     req->start + req->count,
+			     req->index == VFIO_PCI_MSIX_IRQ_INDEX ?
+			     "MSI-X" : "MSI", result);
+}
+
+/* Bring the index up. */
 static int vfio_pci_msi_enable(struct vfio_pci_core_device *vdev,
-			       const struct vfio_pci_irq_req *req)
+			       const struct vfio_pci_irq_req *req,
+			       const struct vfio_pci_vector_change *change)
 {
 	bool msix = req->index == VFIO_PCI_MSIX_IRQ_INDEX;
 	int want = req->start + req->count;
@@ -342,15 +403,14 @@ static int vfio_pci_msi_enable(struct vfio_pci_core_device *vdev,
 	struct vfio_pci_gate_forced was;
 
 	vfio_pci_gate_force_decode(vdev, &was);
-	got = vfio_pci_msi_alloc(vdev, msix, want);
+	got = vfio_pci_msi_alloc(vdev, req, change);
 	if (got > 0 && got < want)
 		pci_free_irq_vectors(pdev);
 	vfio_pci_intx_restore(vdev);
 	vfio_pci_gate_restore_decode(vdev, &was);
 
 	if (got < want) {
-		pci_info_ratelimited(pdev, "%d %s vectors wanted, result %d\n",
-				     want, msix ? "MSI-X" : "MSI", got);
+		vfio_pci_msi_tell(vdev, req, got);
 		return got;
 	}
 
@@ -393,7 +453,7 @@ static int vfio_pci_msi_bind(struct vfio_pci_core_device *vdev,
 {
 	bool was_up = vfio_pci_irq_type_is(vdev, req->index);
 	struct vfio_pci_vector_change *change;
-	unsigned int i;
+	unsigned int i, short_of = 0;
 	int ret;
 
 	change = kvcalloc(req->count, sizeof(*change), GFP_KERNEL_ACCOUNT);
@@ -402,15 +462,21 @@ static int vfio_pci_msi_bind(struct vfio_pci_core_device *vdev,
 
 	ret = vfio_pci_msi_resolve(req, change);
 	if (!ret && !was_up)
-		ret = vfio_pci_msi_enable(vdev, req);
+		ret = vfio_pci_msi_enable(vdev, req, change);
 	if (ret)
 		goto out_free;
 
-	ret = vfio_pci_msi_arm_new(vdev, req, change, !was_up);
-	if (!ret)
+	ret = vfio_pci_msi_arm_new(vdev, req, change, !was_up, &short_of);
+	if (!ret) {
 		vfio_pci_msi_change_old(vdev, req, change);
-	else if (!was_up)
+	} else if (!was_up) {
 		vfio_pci_msi_disable(vdev);
+		/* Who asks for no more than those in front of it has them. */
+		if (short_of) {
+			ret = short_of;
+			vfio_pci_msi_tell(vdev, req, ret);
+		}
+	}
 
 out_free:
 	for (i = 0; i < req->count; i++)

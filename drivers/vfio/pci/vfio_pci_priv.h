@@ -273,6 +273,7 @@ unsigned int vfio_pci_irq_count(struct vfio_pci_core_device *vdev,
 int vfio_pci_set_irqs(struct vfio_pci_core_device *vdev, u32 flags,
 		      unsigned int index, unsigned int start,
 		      unsigned int count, void *data);
+struct cpumask *vfio_pci_affinity_cpus(const u64 *words, size_t size);
 /* Last close: everything that SET_IRQS armed is gone afterwards. */
 void vfio_pci_irqs_release(struct vfio_pci_core_device *vdev);
 void vfio_pci_irqs_module_exit(void);
@@ -282,9 +283,20 @@ void vfio_pci_intx_thaw(struct vfio_pci_core_device *vdev);
 void vfio_pci_intx_restore(struct vfio_pci_core_device *vdev);
 u16 vfio_pci_intx_command(struct vfio_pci_core_device *vdev);
 void vfio_pci_intx_follow_command(struct vfio_pci_core_device *vdev);
+/* The messages are what the host has them to be. See msi.c. */
+void vfio_pci_msi_thaw(struct vfio_pci_core_device *vdev, bool decodes);
 /* The AER handler and the release request; the triggers are eventfds. */
 void vfio_pci_signal_error(struct vfio_pci_core_device *vdev);
 bool vfio_pci_signal_request(struct vfio_pci_core_device *vdev);
+
+/* error.c; the feature is VFIO_DEVICE_FEATURE_PCI_ERROR */
+void vfio_pci_error_record(struct vfio_pci_core_device *vdev,
+			   pci_channel_state_t state);
+void vfio_pci_error_resume(struct vfio_pci_core_device *vdev);
+void vfio_pci_error_forget(struct vfio_pci_core_device *vdev);
+int vfio_pci_feature_error(struct vfio_pci_core_device *vdev, u32 flags,
+			   struct vfio_device_feature_pci_error __user *arg,
+			   size_t argsz);
 
 /* ioeventfd.c */
 long vfio_pci_ioeventfd(struct vfio_pci_core_device *vdev, loff_t offset,

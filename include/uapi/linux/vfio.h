@@ -447,6 +447,10 @@ struct vfio_irq_info {
  * disabling the index first. Without the flag each can come and go alone.
  */
 #define VFIO_IRQ_INFO_NORESIZE		(1 << 3)
+/*
+ * The AFFINITY action works. Not one of Linux's flags: these are counted from bit 0.
+ */
+#define VFIO_IRQ_INFO_AFFINITY		(1 << 30)
 
 /**
  * VFIO_DEVICE_GET_IRQ_INFO - how many interrupts of a kind, and what they can
@@ -462,7 +466,7 @@ struct vfio_irq_info {
  * @index: which kind of interrupt
  * @start: first interrupt of that kind
  * @count: how many
- * @data: one element for each of them, as @flags says
+ * @data: one element for each of them, as @flags says; CPUs, for all of them
  */
 struct vfio_irq_set {
 	__u32	argsz;
@@ -481,6 +485,12 @@ struct vfio_irq_set {
 #define VFIO_IRQ_SET_ACTION_MASK	(1 << 3)
 #define VFIO_IRQ_SET_ACTION_UNMASK	(1 << 4)
 #define VFIO_IRQ_SET_ACTION_TRIGGER	(1 << 5)
+/*
+ * Neither of Linux, nor in the masks below. The data is CPUs: __u64 words, not aligned,
+ * up to @argsz, in which bit n % 64 of word n / 64 stands for CPU n
+ */
+#define VFIO_IRQ_SET_DATA_CPUS		(1 << 30)
+#define VFIO_IRQ_SET_ACTION_AFFINITY	(1 << 29)
 
 #define VFIO_IRQ_SET_DATA_TYPE_MASK \
 	(VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_DATA_BOOL | \
@@ -502,12 +512,27 @@ struct vfio_irq_set {
  *	fire 1 from software:	TRIGGER | NONE, start 1, count 1
  *	unmask 0:		UNMASK | NONE, start 0, count 1
  *
+ *	0 and 1 to CPU 3:	AFFINITY | CPUS, start 0, count 2, { 0x8 }
+ *
  * Tying the first eventfd enables an index. Only one of a PCI device's INTx,
  * MSI and MSI-X is enabled at a time.
  *
+ * AFFINITY, of an index with VFIO_IRQ_INFO_AFFINITY, has the host take the vectors'
+ * interrupts with one of the CPUs in the data, whatever the administrator has set or
+ * sets: /proc/irq/N/smp_affinity cannot be written until AFFINITY | NONE gives them
+ * back. The CPUs are those that threads of the calling process may run on at the time
+ * of the call, so that they are within its cpuset; a CPU that is taken offline is left
+ * for others. It is for vectors that have an eventfd. Another eventfd changes
+ * nothing; to disarm the vector, or to disable the index, gives it back. An interrupt
+ * that is posted to a guest goes where the guest is.
+ *
  * Errors: EINVAL for a bad combination or range, or an index in a state that
- * does not allow it; EBADF for a bad eventfd; ENOTTY for an action that the
- * index does not have.
+ * does not allow it, no CPU that is online or one that does not exist; EBADF for a bad
+ * eventfd; EPERM for a CPU that is not the caller's; ENOENT for the affinity of a
+ * vector that has no eventfd; ENOSPC where the CPUs have no room for more interrupts;
+ * ENOTTY for an action that the index does not have; ENOMEM; EFAULT. If there is an
+ * error nothing has changed. A positive result of enabling MSI or MSI-X is an error,
+ * too: so many vectors, counted from 0, can be had.
  */
 #define VFIO_DEVICE_SET_IRQS		_IO(VFIO_TYPE, VFIO_BASE + 10)
 
@@ -957,6 +982,60 @@ struct vfio_device_feature_pci_absent {
  * whose driver shows its regions otherwise than they are; EFAULT.
  */
 #define VFIO_DEVICE_FEATURE_PCI_ABSENT		0xf002
+
+/**
+ * struct vfio_device_feature_pci_error - the last error that the platform told of
+ * @count: how many it told of since the first open
+ * @severity: VFIO_PCI_ERROR_*, what it made of the last one
+ * @flags: VFIO_PCI_ERROR_FLAG_*
+ * @uncor_status: with VFIO_PCI_ERROR_FLAG_LOG, PCI_ERR_UNCOR_STATUS of the function's
+ *	Advanced Error Reporting capability, as it was then; likewise the next ones. 0
+ *	if the error was another function's below the same port
+ * @uncor_mask: PCI_ERR_UNCOR_MASK
+ * @uncor_severity: PCI_ERR_UNCOR_SEVER
+ * @cor_status: PCI_ERR_COR_STATUS
+ * @cor_mask: PCI_ERR_COR_MASK
+ * @control: PCI_ERR_CAP, whose low bits are the number of the first error
+ * @header_log: PCI_ERR_HEADER_LOG: header of the transaction that this one was in
+ * @reserved: 0
+ */
+struct vfio_device_feature_pci_error {
+	__u32	count;
+	__u32	severity;
+	__u32	flags;
+	__u32	uncor_status;
+	__u32	uncor_mask;
+	__u32	uncor_severity;
+	__u32	cor_status;
+	__u32	cor_mask;
+	__u32	control;
+	__u32	header_log[4];
+	__u32	reserved;
+};
+
+#define VFIO_PCI_ERROR_NONE		0	/* none so far */
+#define VFIO_PCI_ERROR_NONFATAL		1	/* a transaction is lost, the device works */
+#define VFIO_PCI_ERROR_FATAL		2	/* it is cut off, the platform resets the link */
+#define VFIO_PCI_ERROR_LOST		3	/* it is cut off, and that is for good */
+
+/* The function told what it was. */
+#define VFIO_PCI_ERROR_FLAG_LOG		(1 << 0)
+
+/**
+ * VFIO_DEVICE_FEATURE_PCI_ERROR - what the error was
+ *
+ * GET only. The eventfd of VFIO_PCI_ERR_IRQ_INDEX tells that there was an error, after
+ * it was recorded for this. Of a fatal error the function can tell only after the
+ * platform has reset the link, and there is no event for that: who wants to know asks
+ * again. If the platform gives up, there is, and the severity is LOST. A function without
+ * the capability never tells. Corrected errors are not told of. What former users of the
+ * device had is not shown.
+ *
+ * Not one of Linux's features: their numbers are counted from 0.
+ *
+ * Errors: EINVAL for bad flags or size; EFAULT.
+ */
+#define VFIO_DEVICE_FEATURE_PCI_ERROR		0xf003
 
 /*
  * ======== Other kinds of devices ========

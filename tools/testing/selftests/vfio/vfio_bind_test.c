@@ -331,4 +331,33 @@ TEST_F_TIMEOUT(bind, module_ids, 60)
 	ASSERT_FALSE(vfio_pci_is_bound(self->bdf, "vfio-pci"));
 }
 
+#define MISTAKES	"test_vfio_mistakes"
+
+static int bind_by_mistake(const char *bdf, const char *mistake)
+{
+	int ret;
+
+	ret = vfio_sysfs_write("/sys/module/" MISTAKES "/parameters/mistake", mistake);
+	return ret ?: vfio_sysfs_write("/sys/bus/pci/drivers/" MISTAKES "/bind", bdf);
+}
+
+/* Drivers that register what cannot be are told, and leave nothing behind. */
+TEST_F(bind, driver_mistakes)
+{
+	struct vfio_dev d;
+
+	if (vfio_modprobe(MISTAKES))
+		SKIP(return, "no " MISTAKES ".ko here");
+	ASSERT_EQ(0, vfio_pci_unbind(self->bdf));
+	ASSERT_EQ(0, vfio_pci_override(self->bdf, MISTAKES));
+	EXPECT_EQ(-EINVAL, bind_by_mistake(self->bdf, "nameless"));
+	EXPECT_EQ(-EINVAL, bind_by_mistake(self->bdf, "twice"));
+	EXPECT_EQ(-ENODEV, bind_by_mistake(self->bdf, "none"));
+	EXPECT_EQ(0, vfio_module_remove(MISTAKES));
+
+	ASSERT_EQ(0, vfio_pci_bind(self->bdf));
+	ASSERT_EQ(0, vfio_dev_open(&d, self->bdf, VFIO_TYPE1v2_IOMMU));
+	vfio_dev_close(&d);
+}
+
 TEST_HARNESS_MAIN

@@ -316,7 +316,6 @@ TEST_F(info, msix_mappable)
 
 TEST_F(info, irqs)
 {
-	bool express = vfio_cfg_cap(&self->d, PCI_CAP_ID_EXP);
 	int msix = vfio_cfg_cap(&self->d, PCI_CAP_ID_MSIX);
 	int msi = vfio_cfg_cap(&self->d, PCI_CAP_ID_MSI);
 	struct vfio_irq_info info;
@@ -328,7 +327,8 @@ TEST_F(info, irqs)
 		  VFIO_IRQ_INFO_AUTOMASKED, info.flags);
 
 	ASSERT_EQ(0, vfio_irq_info(&self->d, VFIO_PCI_MSI_IRQ_INDEX, &info));
-	ASSERT_EQ(VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_NORESIZE, info.flags);
+	ASSERT_EQ(VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_NORESIZE |
+		  VFIO_IRQ_INFO_AFFINITY, info.flags);
 	if (msi) {
 		ctrl = vfio_cfg_read16(&self->d, msi + PCI_MSI_FLAGS);
 		ASSERT_EQ(1 << ((ctrl & PCI_MSI_FLAGS_QMASK) >> 1),
@@ -338,7 +338,7 @@ TEST_F(info, irqs)
 	}
 
 	ASSERT_EQ(0, vfio_irq_info(&self->d, VFIO_PCI_MSIX_IRQ_INDEX, &info));
-	ASSERT_EQ(VFIO_IRQ_INFO_EVENTFD,
+	ASSERT_EQ(VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_AFFINITY,
 		  info.flags & ~VFIO_IRQ_INFO_NORESIZE);
 	if (msix) {
 		ctrl = vfio_cfg_read16(&self->d, msix + PCI_MSIX_FLAGS);
@@ -347,17 +347,9 @@ TEST_F(info, irqs)
 		ASSERT_EQ(0, info.count);
 	}
 
-	if (express) {
-		ASSERT_EQ(0, vfio_irq_info(&self->d, VFIO_PCI_ERR_IRQ_INDEX,
-					   &info));
-		ASSERT_EQ(1, info.count);
-		ASSERT_EQ(VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_NORESIZE,
-			  info.flags);
-	} else {
-		ASSERT_EQ(-EINVAL, vfio_irq_info(&self->d,
-						 VFIO_PCI_ERR_IRQ_INDEX,
-						 &info));
-	}
+	ASSERT_EQ(0, vfio_irq_info(&self->d, VFIO_PCI_ERR_IRQ_INDEX, &info));
+	ASSERT_EQ(1, info.count);
+	ASSERT_EQ(VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_NORESIZE, info.flags);
 	ASSERT_EQ(0, vfio_irq_info(&self->d, VFIO_PCI_REQ_IRQ_INDEX, &info));
 	ASSERT_EQ(1, info.count);
 	ASSERT_EQ(VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_NORESIZE, info.flags);

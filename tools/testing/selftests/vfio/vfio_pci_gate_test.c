@@ -569,6 +569,21 @@ FIXTURE_TEARDOWN(unrecovered)
 	EXPECT_EQ(0, vfio_pci_bind(self->sibling));
 }
 
+static int last_severity(const struct vfio_dev *d)
+{
+	struct {
+		struct vfio_device_feature head;
+		struct vfio_device_feature_pci_error error;
+	} call = {
+		.head.argsz = sizeof(call),
+		.head.flags = VFIO_DEVICE_FEATURE_GET |
+			      VFIO_DEVICE_FEATURE_PCI_ERROR,
+	};
+
+	return vfio_ioctl(d->device, VFIO_DEVICE_FEATURE, &call) ?:
+	       (int)call.error.severity;
+}
+
 TEST_F_TIMEOUT(unrecovered, comes_back, 120)
 {
 	uint64_t size = vfio_region_size(&self->d, e1000e.bar);
@@ -584,6 +599,7 @@ TEST_F_TIMEOUT(unrecovered, comes_back, 120)
 	ASSERT_GT(end, vfio_now_ms());
 	EXPECT_EQ(-EIO, vfio_region_read(&self->d, e1000e.bar, e1000e.off,
 					 &value, 4));
+	EXPECT_EQ(VFIO_PCI_ERROR_LOST, last_severity(&self->d));
 
 	if (variant->reopen) {
 		close(self->d.device);

@@ -48,14 +48,27 @@ TEST_F(edu, counts)
 	EXPECT_EQ(1, vfio_irq_count(&self->d, INTX));
 	EXPECT_EQ(1, vfio_irq_count(&self->d, MSI));
 	EXPECT_EQ(0, vfio_irq_count(&self->d, MSIX));
-	EXPECT_EQ(-EINVAL, vfio_irq_count(&self->d, ERR));
+	EXPECT_EQ(1, vfio_irq_count(&self->d, ERR));
 	EXPECT_EQ(1, vfio_irq_count(&self->d, REQ));
 
 	ASSERT_EQ(0, vfio_irq_info(&self->d, INTX, &info));
 	EXPECT_EQ(VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_MASKABLE |
 		  VFIO_IRQ_INFO_AUTOMASKED, info.flags);
 	ASSERT_EQ(0, vfio_irq_info(&self->d, MSI, &info));
+	EXPECT_EQ(VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_NORESIZE |
+		  VFIO_IRQ_INFO_AFFINITY, info.flags);
+	ASSERT_EQ(0, vfio_irq_info(&self->d, ERR, &info));
 	EXPECT_EQ(VFIO_IRQ_INFO_EVENTFD | VFIO_IRQ_INFO_NORESIZE, info.flags);
+}
+
+/* A conventional device's errors are those of the bridge above it. */
+TEST_F(edu, error_eventfd)
+{
+	EXPECT_EQ(-EINVAL, vfio_irq_trigger(&self->d, ERR, 0, 1));
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, ERR, 0, self->efd));
+	ASSERT_EQ(0, vfio_irq_trigger(&self->d, ERR, 0, 1));
+	EXPECT_EVENT(self->efd);
+	ASSERT_EQ(0, vfio_irq_disable(&self->d, ERR));
 }
 
 TEST_F(edu, intx_automask)
@@ -579,7 +592,8 @@ TEST_F(edu, bad_arguments)
 		/* an index that is empty or not there */
 		{ EVENTFD | TRIGGER, MSIX, 0, 1, &fd, 4, -EINVAL },
 		{ NONE | TRIGGER, MSIX, 0, 0, NULL, 0, -EINVAL },
-		{ EVENTFD | TRIGGER, ERR, 0, 1, &fd, 4, -EINVAL },
+		{ EVENTFD | TRIGGER, ERR, 0, 2, fds, 8, -EINVAL },
+		{ EVENTFD | TRIGGER, ERR, 1, 1, &fd, 4, -EINVAL },
 		{ NONE | TRIGGER, VFIO_PCI_NUM_IRQS, 0, 0, NULL, 0, -EINVAL },
 		{ NONE | TRIGGER, ~0u, 0, 0, NULL, 0, -EINVAL },
 		/* actions that an index does not have */

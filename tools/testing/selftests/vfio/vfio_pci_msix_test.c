@@ -3,6 +3,7 @@
  * MSI-X: the interrupts of e1000e, and those of NVMe, which has many, by
  * loopback. And the error eventfd, which takes a PCIe device.
  */
+#include <dirent.h>
 #include <stdio.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -10,56 +11,14 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "vfio_pci_irq.h"
+#include "vfio_pci_e1000e.h"
 #include "vfio_gate.h"
 #include "vfio_pci_overlay.h"
-
-#define E1000E_ICS	0xc8
-#define E1000E_IMS	0xd0
-#define E1000E_EIAC	0xdc
-#define E1000E_IVAR	0xe4
-#define E1000E_CAUSE(v)	(1u << (20 + (v)))
 
 FIXTURE(e1000e) {
 	struct vfio_dev d;
 	int32_t efd[E1000E_VECTORS];
 };
-
-/* Each cause to its own vector, each cleared by being delivered. */
-static int e1000e_route(const struct vfio_dev *d)
-{
-	uint32_t ivar = 0;
-	uint32_t causes = 0;
-	int v, ret;
-
-	for (v = 0; v < E1000E_VECTORS; v++) {
-		ivar |= (0x8 | v) << (4 * v);
-		causes |= E1000E_CAUSE(v);
-	}
-	ret = vfio_cfg_command(d, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 0);
-	if (!ret)
-		ret = reg_write(d, 0, E1000E_IVAR, ivar);
-	if (!ret)
-		ret = reg_write(d, 0, E1000E_EIAC, causes);
-	return ret;
-}
-
-/* Delivering a cause takes it out of the mask, so it goes in each time. */
-static int e1000e_raise(const struct vfio_dev *d, int vector)
-{
-	int ret = reg_write(d, 0, E1000E_IMS, E1000E_CAUSE(vector));
-
-	return ret ? ret : reg_write(d, 0, E1000E_ICS, E1000E_CAUSE(vector));
-}
-
-/*
- * The device spaces its interrupts with timers, and the emulated one does not
- * survive it when such a timer finds MSI-X gone.
- */
-static void e1000e_settle(void)
-{
-	usleep(20000);
-}
 
 #define VFIO_FIXTURE e1000e
 #include "vfio_each_mode.h"
@@ -426,6 +385,100 @@ TEST_F(nvme, all_vectors)
 		ASSERT_EQ(0, vfio_irq_disable(&self->d, MSIX));
 		EXPECT_EQ(0, vfio_interrupt_lines(self->d.bdf));
 	}
+}
+
+/* How many interrupts of the host the device has. */
+static int host_interrupts(const struct vfio_dev *d)
+{
+	struct dirent *entry;
+	char path[96];
+	int n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/msi_irqs", d->bdf);
+	dir = opendir(path);
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while ((entry = readdir(dir)))
+		n += entry->d_name[0] != '.';
+	closedir(dir);
+	return n;
+}
+
+/* Where vectors can be added the host spends an interrupt on each that had an eventfd. */
+TEST_F(nvme, interrupts_of_the_host)
+{
+	int32_t fds[6] = { -1, self->efd[1], -1, self->efd[3], -1, -1 };
+	bool grows = self->grows;
+
+	EXPECT_EQ(0, host_interrupts(&self->d));
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, self->total - 1, self->efd[0]));
+	EXPECT_EQ(grows ? 1 : self->total, host_interrupts(&self->d));
+	ASSERT_EQ(0, vfio_irq_eventfds(&self->d, MSIX, 0, 6, fds));
+	EXPECT_EQ(grows ? 3 : self->total, host_interrupts(&self->d));
+	/* To arm it again cannot fail for want of one. */
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 3, -1));
+	EXPECT_EQ(grows ? 3 : self->total, host_interrupts(&self->d));
+	ASSERT_EQ(0, vfio_irq_trigger(&self->d, MSIX, 0, self->total));
+	EXPECT_EQ(1, vfio_eventfd_drain(self->efd[0]));
+	EXPECT_EQ(1, vfio_eventfd_drain(self->efd[1]));
+	EXPECT_EQ(0, vfio_eventfd_drain(self->efd[3]));
+	ASSERT_EQ(0, vfio_irq_disable(&self->d, MSIX));
+	EXPECT_EQ(0, host_interrupts(&self->d));
+
+	/* A call that reaches far and arms little. */
+	ASSERT_EQ(0, vfio_irq_eventfds(&self->d, MSIX, 0, 6, fds));
+	EXPECT_EQ(grows ? 2 : 6, host_interrupts(&self->d));
+	ASSERT_EQ(0, vfio_irq_disable(&self->d, MSIX));
+
+	/* MSI-X is enabled without any: the kernel needs one. */
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 0, -1));
+	EXPECT_EQ(1, host_interrupts(&self->d));
+	ASSERT_EQ(0, vfio_irq_eventfd(&self->d, MSIX, 0, self->efd[0]));
+	EXPECT_EQ(1, host_interrupts(&self->d));
+}
+
+/* More vectors than the host's CPUs have for all devices together. */
+TEST(more_than_there_are)
+{
+	struct vfio_irq_info info;
+	int32_t fds[2048];
+	struct vfio_dev d;
+	int efd, i, ret;
+
+	VFIO_DEV_OPEN_OR_SKIP(&d, NVME, VFIO_TYPE1v2_IOMMU);
+	ASSERT_EQ(0, vfio_irq_info(&d, MSIX, &info));
+	if (info.count != 2048) {
+		vfio_dev_close(&d);
+		VFIO_DEV_OPEN_OR_SKIP(&d, NVME "#1", VFIO_TYPE1v2_IOMMU);
+		ASSERT_EQ(0, vfio_irq_info(&d, MSIX, &info));
+	}
+	if (info.count != 2048)
+		SKIP(return, "no table of 2048 vectors");
+	efd = vfio_eventfd();
+	for (i = 0; i < 2048; i++)
+		fds[i] = efd;
+
+	ASSERT_EQ(0, vfio_irq_eventfd(&d, MSIX, 2047, efd));
+	TH_LOG("one of 2048 takes %d interrupts of the host", host_interrupts(&d));
+	EXPECT_EQ(info.flags & VFIO_IRQ_INFO_NORESIZE ? 2048 : 1, host_interrupts(&d));
+	ASSERT_EQ(0, vfio_irq_disable(&d, MSIX));
+
+	ret = vfio_irq_eventfds(&d, MSIX, 0, 2048, fds);
+	TH_LOG("all of 2048: %d", ret);
+	ASSERT_LE(0, ret);
+	if (ret) {
+		/* So many can be had. */
+		EXPECT_EQ(0, host_interrupts(&d));
+		EXPECT_EQ(-EINVAL, vfio_irq_trigger(&d, MSIX, 0, 1));
+		ASSERT_EQ(0, vfio_irq_eventfds(&d, MSIX, 0, ret, fds));
+		EXPECT_EQ(ret, vfio_interrupt_lines(d.bdf));
+		/* One more is an error as for a range that is enabled already. */
+		EXPECT_EQ(-ENOSPC, vfio_irq_eventfds(&d, MSIX, ret, 2048 - ret, fds));
+		EXPECT_EQ(ret, vfio_interrupt_lines(d.bdf));
+	}
+	vfio_dev_close(&d);
+	close(efd);
 }
 
 /* The kernel's functions by which handlers come and go, probed. */
