@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The mappings of a container: their tree, VFIO_IOMMU_MAP_DMA and UNMAP_DMA. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/capability.h>
 #include <linux/overflow.h>
 #include <linux/sched/mm.h>
@@ -216,8 +218,10 @@ static int type1_update_vaddr(struct type1_iommu *iommu, unsigned long iova,
 	return ret;
 }
 
+/* For what @ret is not enough, *@why says it. */
 static int type1_map(struct type1_iommu *iommu, unsigned long iova,
-		     unsigned long last, unsigned long vaddr, int prot)
+		     unsigned long last, unsigned long vaddr, int prot,
+		     const char **why)
 {
 	struct type1_dma *dma;
 	int ret;
@@ -229,8 +233,10 @@ static int type1_map(struct type1_iommu *iommu, unsigned long iova,
 		return -EEXIST;
 	if (!iommu->avail)
 		return -ENOSPC;
-	if (!type1_ranges_hold(&iommu->ranges, iova, last))
+	if (!type1_ranges_hold(&iommu->ranges, iova, last)) {
+		*why = "outside of the IOVA ranges";
 		return -EINVAL;
+	}
 
 	dma = type1_dma_alloc(iova, last, vaddr, prot);
 	if (!dma)
@@ -255,6 +261,30 @@ static int type1_map(struct type1_iommu *iommu, unsigned long iova,
 	return ret;
 }
 
+/* Tell the administrator, whose users often cannot: an errno has several reasons. */
+static void type1_map_refused(const struct vfio_iommu_type1_dma_map *map,
+			      int ret, const char *why)
+{
+	if (!why) {
+		switch (ret) {
+		case -ENOSPC:
+			why = "dma_entry_limit is reached";
+			break;
+		case -EFAULT:
+			why = "there is no such memory, or not with these rights";
+			break;
+		case -ENOMEM:
+			why = "no memory, or too much of it is locked";
+			break;
+		default:
+			why = "memory or IOMMU cannot do it";
+		}
+	}
+	pr_info_ratelimited("%s[%d]: cannot map [%#llx, %#llx] at IOVA %#llx: %s (%d)\n",
+			    current->comm, task_pid_nr(current), map->vaddr,
+			    map->vaddr + map->size - 1, map->iova, why, ret);
+}
+
 int type1_ioctl_map(struct type1_iommu *iommu, void __user *arg)
 {
 	const u32 valid = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE |
@@ -262,6 +292,7 @@ int type1_ioctl_map(struct type1_iommu *iommu, void __user *arg)
 	const size_t minsz = offsetofend(struct vfio_iommu_type1_dma_map, size);
 	unsigned long iova, vaddr, last, vlast;
 	struct vfio_iommu_type1_dma_map map;
+	const char *why = NULL;
 	int prot = 0;
 	int ret;
 
@@ -289,6 +320,7 @@ int type1_ioctl_map(struct type1_iommu *iommu, void __user *arg)
 		return -EINTR;
 
 	if ((map.iova | map.vaddr | map.size) & (type1_min_pgsize(iommu) - 1)) {
+		why = "not aligned to the pages of CPU and IOMMU";
 		ret = -EINVAL;
 		goto out_unlock;
 	}
@@ -296,11 +328,13 @@ int type1_ioctl_map(struct type1_iommu *iommu, void __user *arg)
 	if (map.flags & VFIO_DMA_MAP_FLAG_VADDR)
 		ret = type1_update_vaddr(iommu, iova, last, vaddr);
 	else
-		ret = type1_map(iommu, iova, last, vaddr, prot);
+		ret = type1_map(iommu, iova, last, vaddr, prot, &why);
 
 out_unlock:
 	type1_unlock(iommu);
 	type1_wait_owed();
+	if (ret && prot && ret != -EINTR && ret != -EEXIST)
+		type1_map_refused(&map, ret, why);
 	return ret;
 }
 

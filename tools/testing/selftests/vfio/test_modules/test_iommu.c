@@ -28,11 +28,14 @@
 
 #define MOCK_UNITS 2
 
-/* A domain: what is mapped, by IOVA in units of PAGE_SIZE. */
+/* The smallest page, whatever the CPU's is. */
+#define MOCK_SHIFT 10
+
+/* A domain: what is mapped, by IOVA in the smallest pages. */
 struct mock_domain {
 	struct iommu_domain domain;
 	struct mock_unit *unit;		/* that it was made for */
-	struct maple_tree pages;	/* physical page, shifted, and rights */
+	struct maple_tree pages;	/* the same of memory, and rights */
 	unsigned long mapped;
 };
 
@@ -63,7 +66,7 @@ static struct mock_unit *to_unit(struct device *dev)
 
 static void *mock_entry(phys_addr_t phys, int prot)
 {
-	return xa_mk_value(PHYS_PFN(phys) << 2 |
+	return xa_mk_value(phys >> MOCK_SHIFT << 2 |
 			   (prot & (IOMMU_READ | IOMMU_WRITE)));
 }
 
@@ -75,8 +78,8 @@ static int mock_map_one(struct mock_domain *m, unsigned long iova,
 
 	if (unit->fail_map && !--unit->fail_map)
 		return -ENOMEM;
-	ret = mtree_insert_range(&m->pages, iova >> PAGE_SHIFT,
-				 ((iova + size - 1) >> PAGE_SHIFT),
+	ret = mtree_insert_range(&m->pages, iova >> MOCK_SHIFT,
+				 (iova + size - 1) >> MOCK_SHIFT,
 				 mock_entry(phys, prot), GFP_KERNEL);
 	if (ret == -EEXIST || (iova | phys) & (size - 1) ||
 	    iova + (size - 1) > m->domain.geometry.aperture_end)
@@ -127,8 +130,8 @@ static size_t mock_unmap_pages(struct iommu_domain *domain, unsigned long iova,
 			       struct iommu_iotlb_gather *gather)
 {
 	struct mock_domain *m = to_mock(domain);
-	unsigned long next = iova >> PAGE_SHIFT, first, last;
-	unsigned long left = size * count >> PAGE_SHIFT;
+	unsigned long next = iova >> MOCK_SHIFT, first, last;
+	unsigned long left = size * count >> MOCK_SHIFT;
 	size_t done;
 
 	mutex_lock(&mock_lock);
@@ -142,7 +145,7 @@ static size_t mock_unmap_pages(struct iommu_domain *domain, unsigned long iova,
 		left -= last - first + 1;
 		next = last + 1;
 	}
-	done = (next << PAGE_SHIFT) - iova;
+	done = (next << MOCK_SHIFT) - iova;
 	m->mapped -= done;
 	mutex_unlock(&mock_lock);
 	return done;
@@ -155,12 +158,13 @@ static phys_addr_t mock_walk(struct mock_domain *m, unsigned long iova,
 	unsigned long first, last, value;
 	void *entry;
 
-	entry = mock_find(m, iova >> PAGE_SHIFT, &first, &last);
+	entry = mock_find(m, iova >> MOCK_SHIFT, &first, &last);
 	if (!entry)
 		return 0;
 	value = xa_to_value(entry);
 	*prot = value & (IOMMU_READ | IOMMU_WRITE);
-	return PFN_PHYS(value >> 2) + iova - (first << PAGE_SHIFT);
+	return ((phys_addr_t)value >> 2 << MOCK_SHIFT) + iova -
+	       (first << MOCK_SHIFT);
 }
 
 static phys_addr_t mock_iova_to_phys(struct iommu_domain *domain,
@@ -455,7 +459,7 @@ static int mock_add(int id)
 	struct platform_device *pdev;
 	int ret;
 
-	unit->pgsizes = SZ_4K | SZ_2M | SZ_1G;
+	unit->pgsizes = PAGE_SIZE | PMD_SIZE | PUD_SIZE;
 	unit->last = ULONG_MAX >> 8;
 	pdev = platform_device_alloc(mock_driver.driver.name, id);
 	if (!pdev)

@@ -446,7 +446,7 @@ static long test_ioctl(struct vfio_device *vdev, unsigned int cmd,
 	if (cmd == TEST_VFIO_HOLD)
 		return test_hold(t, arg);
 	if (cmd != TEST_VFIO_PIN && cmd != TEST_VFIO_UNPIN &&
-	    cmd != TEST_VFIO_RW && cmd != TEST_VFIO_UNPIN_ANY)
+	    cmd != TEST_VFIO_RW)
 		return -ENOTTY;
 
 	if (copy_from_user(&d, user, sizeof(d)))
@@ -458,9 +458,6 @@ static long test_ioctl(struct vfio_device *vdev, unsigned int cmd,
 		return test_pin(t, &d);
 	case TEST_VFIO_RW:
 		return test_rw(t, &d);
-	case TEST_VFIO_UNPIN_ANY:
-		vfio_unpin_pages(&t->vdev, d.iova, d.npages);
-		return 0;
 	default:
 		test_unpin(t, d.iova, d.npages * PAGE_SIZE);
 		return 0;

@@ -75,7 +75,5 @@ struct test_vfio_vma_calls {
  * holds the mmap_lock of PID (1), or goes on (0). Returns how many do.
  */
 #define TEST_VFIO_HOLD		_IO('T', 5)
-/* Unpin what the driver has not pinned. */
-#define TEST_VFIO_UNPIN_ANY	_IOW('T', 6, struct test_vfio_dma)
 
 #endif
