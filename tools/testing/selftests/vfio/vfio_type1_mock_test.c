@@ -49,6 +49,7 @@ FIXTURE_VARIANT_ADD(mock, powers_of_two) { .pgsizes = -4 * KiB };
 FIXTURE_VARIANT_ADD(mock, contiguous) {
 	.pgsizes = 4 * KiB | 64 * KiB | 2 * MiB | 32 * MiB,
 };
+
 /* Pages larger than the CPU's, and smaller. */
 FIXTURE_VARIANT_ADD(mock, large) { .pgsizes = 64 * KiB | 2 * MiB };
 FIXTURE_VARIANT_ADD(mock, tiny) { .pgsizes = 1 * KiB | 4 * KiB };
