@@ -124,7 +124,7 @@ static int config_hw_update(const struct vfio_pci_config_access *acc, u32 mask)
 {
 	struct pci_dev *pdev = acc->vdev->pdev;
 	unsigned int width = acc->width, pos = acc->pos;
-	u32 val = acc->val, old = acc->old;
+	u32 val = acc->val, old = acc->old, w1c = acc->w1c;
 	int ret;
 
 	while (width > 1) {
@@ -139,6 +139,7 @@ static int config_hw_update(const struct vfio_pci_config_access *acc, u32 mask)
 			mask >>= half * 8;
 			val >>= half * 8;
 			old >>= half * 8;
+			w1c >>= half * 8;
 		} else {
 			break;
 		}
@@ -149,7 +150,7 @@ static int config_hw_update(const struct vfio_pci_config_access *acc, u32 mask)
 		      config_read(pdev, pos, width, &old, acc->locked);
 		if (ret)
 			return ret;
-		val = (old & ~mask) | (val & mask);
+		val = (old & ~mask & ~w1c) | (val & mask);
 	}
 	return config_write(pdev, pos, width, val, acc->locked);
 }
@@ -318,6 +319,7 @@ static int config_write_piece(struct vfio_pci_config_access *acc, size_t count,
 	layout = config_resolve(acc);
 	acc->locked = false;
 	acc->known = false;
+	acc->w1c = 0;
 	acc->val = le32_to_cpu(le) & config_width_mask(acc->width);
 	ret = layout->write ? layout->write(acc) : vfio_pci_config_store(acc);
 	vfio_pci_end(acc->vdev);

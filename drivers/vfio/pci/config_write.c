@@ -342,6 +342,14 @@ static int try_power(struct vfio_pci_config_access *acc)
 
 int vfio_pci_config_write_pm(struct vfio_pci_config_access *acc)
 {
+	unsigned int ctrl = acc->start + PCI_PM_CTRL;
+
+	/* Who reads it and writes it back would clear it, and the host miss a wake-up. */
+	if (acc->pos == ctrl)
+		acc->w1c = PCI_PM_CTRL_PME_STATUS;
+	else if (acc->pos == ctrl + 1)
+		acc->w1c = PCI_PM_CTRL_PME_STATUS >> 8;
+
 	return vfio_pci_config_touches(acc, PCI_PM_CTRL) ?
 	       config_retry(acc, try_power) : vfio_pci_config_store(acc);
 }
