@@ -177,6 +177,8 @@ void vfio_pci_absent_close(struct vfio_pci_core_device *vdev);
 bool vfio_pci_absent_is_mapped(struct vfio_pci_core_device *vdev);
 vm_fault_t vfio_pci_absent_fault(struct vfio_pci_core_device *vdev,
 				 struct vm_fault *vmf);
+int vfio_pci_absent_mprotect(struct vm_area_struct *vma, unsigned long start,
+			     unsigned long end, unsigned long newflags);
 void vfio_pci_absent_end(struct vfio_pci_core_device *vdev);
 int vfio_pci_feature_absent(struct vfio_pci_core_device *vdev, u32 flags,
 			    struct vfio_device_feature_pci_absent __user *arg,
