@@ -569,7 +569,9 @@ static int vfio_pci_hot_reset_with(struct vfio_pci_core_device *vdev,
 		ret = vfio_pci_try_hot_reset(vdev, proof, &later);
 		if (ret || !later)
 			return ret;
-		schedule_timeout_killable(1);
+		/* The system may go to sleep meanwhile. */
+		__set_current_state(TASK_KILLABLE | TASK_FREEZABLE);
+		schedule_timeout(1);
 		if (fatal_signal_pending(current))
 			return -EINTR;
 	}
