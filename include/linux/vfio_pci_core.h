@@ -195,6 +195,8 @@ struct vfio_pci_gate_closer {
  * @clean: the function after its last close, see clean.c
  * @in_use: between the beginning of the first open and the end of the last
  *	close; under dev_set->lock
+ * @reset_left: another one of the set was closed meanwhile, and the bus may have to be
+ *	reset for that; likewise
  * @touches: bits that say what may have changed it since
  * @touches_found: @touches at the last first open
  * @sealed: bits of COMMAND that are off until the next open
@@ -291,6 +293,7 @@ struct vfio_pci_core_device {
 	u8				reset_on_open;
 	struct vfio_pci_clean		*clean;
 	bool				in_use;
+	bool				reset_left;
 	unsigned long			touches;
 	unsigned long			touches_found;
 	u16				sealed;

@@ -217,6 +217,7 @@ int vfio_pci_core_enable(struct vfio_pci_core_device *vdev)
 
 	/* Before others of the set can come: no bus is reset below us. */
 	vdev->in_use = true;
+	vdev->reset_left = false;
 	vfio_device_step_aside(&vdev->vdev);
 	ret = vfio_pci_wake_and_reset(vdev);
 	vfio_device_step_back(&vdev->vdev);
@@ -252,8 +253,9 @@ free_state:
 		pm_runtime_put(&pdev->dev);
 unused:
 	vdev->in_use = false;
-	/* Who closed another of the set meanwhile has left its reset to us. */
-	vfio_pci_reset_unused_set(vdev->vdev.dev_set, vdev);
+	/* Who closed another of the set meanwhile could not reset the bus below us. */
+	if (vdev->reset_left)
+		vfio_pci_reset_unused_set(vdev->vdev.dev_set);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_enable);
@@ -370,7 +372,7 @@ void vfio_pci_core_disable(struct vfio_pci_core_device *vdev)
 	vfio_device_step_back(&vdev->vdev);
 
 	vdev->in_use = false;
-	vfio_pci_reset_unused_set(vdev->vdev.dev_set, NULL);
+	vfio_pci_reset_unused_set(vdev->vdev.dev_set);
 
 	pm_runtime_mark_last_busy(&pdev->dev);
 	if (!vdev->disable_idle_d3)

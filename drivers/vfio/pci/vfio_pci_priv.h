@@ -354,8 +354,7 @@ long vfio_pci_get_hot_reset_info(struct vfio_pci_core_device *vdev,
 				 void __user *arg);
 long vfio_pci_hot_reset(struct vfio_pci_core_device *vdev, void __user *arg);
 /* Last close, under dev_set->lock: reset the bus of a set nobody uses. */
-void vfio_pci_reset_unused_set(struct vfio_device_set *dev_set,
-			       const struct vfio_pci_core_device *failed);
+void vfio_pci_reset_unused_set(struct vfio_device_set *dev_set);
 
 /*
  * power.c: the caller of set_power_state holds the gate closed; leaving D0
