@@ -267,7 +267,7 @@ struct vfio_pci_core_device {
 	u8				gate_cause;
 	ktime_t				gate_closed_at;
 	struct vfio_pci_gate_closer	gate_closers[VFIO_PCI_GATE_CLOSERS];
-	struct work_struct		gate_resume;
+	struct delayed_work		gate_resume;
 	struct list_head		sriov_vfs_item;
 	unsigned int			errors;
 	bool				recovers;

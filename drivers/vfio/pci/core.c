@@ -640,8 +640,9 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_match);
  * @pdev: the function
  * @state: whether it can still be reached
  *
- * A driver with error handlers of its own need not care for device memory: it
- * comes back with the user's reset at the latest.
+ * A driver with error handlers of its own need not care for device memory: where it has
+ * none that resumes, the memory comes back a second after the platform has dealt with the
+ * error; in any case with the user's reset.
  *
  * Return: PCI_ERS_RESULT_CAN_RECOVER: what recovers it is the user's decision.
  * Context: may sleep.

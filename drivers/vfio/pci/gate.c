@@ -324,11 +324,16 @@ void vfio_pci_gate_recheck(struct vfio_pci_core_device *vdev,
  */
 void vfio_pci_gate_error(struct vfio_pci_core_device *vdev)
 {
+	const struct pci_error_handlers *handlers =
+		vdev->pdev->driver->err_handler;
+
 	WRITE_ONCE(vdev->recovery_end, jiffies + VFIO_PCI_RECOVERY);
 	/* Pairs with the acquire in vfio_pci_gate_recovery_left(). */
 	smp_store_release(&vdev->recovers, true);
 	/* Pairs with the acquire in vfio_pci_gate_reset_begin(). */
 	smp_store_release(&vdev->errors, vdev->errors + 1);
+	if (!handlers->resume)
+		schedule_delayed_work(&vdev->gate_resume, VFIO_PCI_ASK_AGAIN);
 	while (!vfio_pci_gate_try_close(vdev, VFIO_PCI_GATE_AER)) {
 		/* Either we see it closed, or who opens it sees the error. */
 		smp_mb();
@@ -339,10 +344,43 @@ void vfio_pci_gate_error(struct vfio_pci_core_device *vdev)
 	vfio_pci_gate_open(vdev);
 }
 
+/* The first @nr errors are over, because the platform has dealt with them. */
+static void vfio_pci_gate_recovered(struct vfio_pci_core_device *vdev,
+				    unsigned int nr)
+{
+	vfio_pci_gate_errors_end(vdev, nr);
+	WRITE_ONCE(vdev->recovers, false);
+	/* Pairs with the waiter's look at it. */
+	smp_mb();
+	wake_up_var(&vdev->recovers);
+}
+
+/*
+ * A driver with error handlers of its own need not have one that resumes. What the PCI
+ * core knows of the device is what it has told the driver, and shows the same.
+ */
+static void vfio_pci_gate_ask_platform(struct vfio_pci_core_device *vdev)
+{
+	unsigned int nr = READ_ONCE(vdev->errors);
+
+	/* Frozen was there before the error was counted. */
+	smp_rmb();
+	if (READ_ONCE(vdev->pdev->error_state) == pci_channel_io_normal)
+		vfio_pci_gate_recovered(vdev, nr);
+}
+
 static void vfio_pci_gate_resume_work(struct work_struct *work)
 {
 	struct vfio_pci_core_device *vdev =
-		container_of(work, struct vfio_pci_core_device, gate_resume);
+		container_of(to_delayed_work(work), struct vfio_pci_core_device,
+			     gate_resume);
+
+	vfio_pci_gate_ask_platform(vdev);
+	if (vfio_pci_gate_has_error(vdev)) {
+		if (!pci_dev_is_disconnected(vdev->pdev))
+			schedule_delayed_work(&vdev->gate_resume, VFIO_PCI_ASK_AGAIN);
+		return;
+	}
 
 	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_AER);
 	/* What was restored does not know of INTx: make the gate look. */
@@ -361,17 +399,13 @@ static void vfio_pci_gate_resume_work(struct work_struct *work)
  */
 void vfio_pci_gate_resume(struct vfio_pci_core_device *vdev)
 {
-	vfio_pci_gate_errors_end(vdev, vdev->errors);
-	schedule_work(&vdev->gate_resume);
-	WRITE_ONCE(vdev->recovers, false);
-	/* Pairs with the waiter's look at it. */
-	smp_mb();
-	wake_up_var(&vdev->recovers);
+	vfio_pci_gate_recovered(vdev, vdev->errors);
+	mod_delayed_work(system_wq, &vdev->gate_resume, 0);
 }
 
 /*
- * The rest of the platform's moment, in jiffies. Of an error long ago nothing is left,
- * however often they wrapped since.
+ * The rest of the platform's moment, in jiffies. Of an error long ago that did not end
+ * nothing is left, but for the same moment after each time that 32 bits have wrapped.
  */
 static long vfio_pci_gate_recovery_left(struct vfio_pci_core_device *vdev)
 {
@@ -527,7 +561,7 @@ void vfio_pci_gate_hold_vf(struct vfio_pci_core_device *vdev, bool hold)
 void vfio_pci_gate_init(struct vfio_pci_core_device *vdev)
 {
 	init_rwsem(&vdev->memory_lock);
-	INIT_WORK(&vdev->gate_resume, vfio_pci_gate_resume_work);
+	INIT_DELAYED_WORK(&vdev->gate_resume, vfio_pci_gate_resume_work);
 }
 
 /**
@@ -538,7 +572,7 @@ void vfio_pci_gate_init(struct vfio_pci_core_device *vdev)
  */
 void vfio_pci_gate_exit(struct vfio_pci_core_device *vdev)
 {
-	cancel_work_sync(&vdev->gate_resume);
+	cancel_delayed_work_sync(&vdev->gate_resume);
 }
 
 /**
