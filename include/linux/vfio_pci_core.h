@@ -161,6 +161,8 @@ struct vfio_pci_gate_closer {
  * @sriov_pfs_item: member of the list of PFs with VFs
  * @sriov_pf_core_dev: on a VF, its PF if VFIO has that, too
  * @sriov_vfs_item: on a VF that has that: in the list of its VFs
+ * @sriov_refs: who has it from that list; under the PF's lock of that
+ * @sriov_leaves: nobody new is to; likewise
  * @nb: watches for VFs that appear
  * @memory_lock: is device memory there? Write to change that, read to rely on
  *	it. No user memory is touched under it
@@ -269,6 +271,8 @@ struct vfio_pci_core_device {
 	struct vfio_pci_gate_closer	gate_closers[VFIO_PCI_GATE_CLOSERS];
 	struct delayed_work		gate_resume;
 	struct list_head		sriov_vfs_item;
+	unsigned int			sriov_refs;
+	bool				sriov_leaves;
 	unsigned int			errors;
 	bool				recovers;
 	unsigned long			recovery_end;

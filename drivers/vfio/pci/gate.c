@@ -84,16 +84,17 @@
  */
 #define VFIO_PCI_RECOVERY	HZ
 
-/*
- * A VF has no memory enable of its own: the PF's SR-IOV capability turns the
- * memory of all its VFs on (PCIe r6.0, 9.3.3.3.1).
- */
-static bool vfio_pci_decodes_memory(struct pci_dev *pdev)
+/* How often is the PCI core asked about an error of whose end the driver hears nothing? */
+#define VFIO_PCI_ASK_AGAIN	HZ
+
+/* A VF has no memory enable of its own, and others without are taken to be on. */
+static bool vfio_pci_decodes_memory(struct vfio_pci_core_device *vdev)
 {
+	struct pci_dev *pdev = vdev->pdev;
 	u16 cmd;
 
 	if (pdev->no_command_memory)
-		return true;
+		return vfio_pci_vf_decodes(vdev);
 
 	pci_read_config_word(pdev, PCI_COMMAND, &cmd);
 	return !PCI_POSSIBLE_ERROR(cmd) && (cmd & PCI_COMMAND_MEMORY);
@@ -142,7 +143,7 @@ unsigned int vfio_pci_gate_reasons(struct vfio_pci_core_device *vdev)
 		reasons |= VFIO_PCI_REASON_POWER;
 	if (vfio_pci_gate_has_error(vdev))
 		reasons |= VFIO_PCI_REASON_ERROR;
-	if (!reasons && !vfio_pci_decodes_memory(pdev))
+	if (!reasons && !vfio_pci_decodes_memory(vdev))
 		reasons |= VFIO_PCI_REASON_DECODE;
 	return reasons;
 }
@@ -483,18 +484,11 @@ void vfio_pci_gate_reset_end(struct vfio_pci_core_device *vdev, int ret)
 		vfio_pci_gate_errors_end(vdev, vdev->errors_reset);
 }
 
-static void vfio_pci_gate_hold(struct vfio_pci_core_device *vdev, u8 why,
-			       bool hold)
+/* The gate is closed. */
+static void vfio_pci_gate_set_hold(struct vfio_pci_core_device *vdev, u8 why,
+				   bool hold)
 {
-	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_OTHER_RESET);
 	if (hold) {
-		/*
-		 * The PCI core wakes it next, and saves what is left of what the
-		 * user's D3hot had it forget. What the PCI core suspended is its own.
-		 */
-		if (why == VFIO_PCI_HOLD_RESET &&
-		    !(vdev->gate_holds & VFIO_PCI_HOLD_ASLEEP))
-			vfio_pci_set_power_state(vdev, PCI_D0);
 		vfio_pci_intx_freeze(vdev);
 		vdev->gate_holds |= why;
 	} else {
@@ -523,7 +517,14 @@ void vfio_pci_gate_reset_prepare(struct vfio_pci_core_device *vdev)
 	if (vfio_pci_gate_is_resetter(vdev))
 		return;
 	vfio_pci_vfs_hold(vdev);
-	vfio_pci_gate_hold(vdev, VFIO_PCI_HOLD_RESET, true);
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_OTHER_RESET);
+	/*
+	 * The PCI core wakes it next, and saves what is left of what the user's D3hot
+	 * had it forget. What the PCI core suspended is its own.
+	 */
+	if (!(vdev->gate_holds & VFIO_PCI_HOLD_ASLEEP))
+		vfio_pci_set_power_state(vdev, PCI_D0);
+	vfio_pci_gate_set_hold(vdev, VFIO_PCI_HOLD_RESET, true);
 }
 
 /**
@@ -538,20 +539,25 @@ void vfio_pci_gate_reset_done(struct vfio_pci_core_device *vdev)
 {
 	if (vfio_pci_gate_is_resetter(vdev))
 		return;
-	vfio_pci_gate_hold(vdev, VFIO_PCI_HOLD_RESET, false);
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_OTHER_RESET);
+	vfio_pci_gate_set_hold(vdev, VFIO_PCI_HOLD_RESET, false);
 	vfio_pci_vfs_let_go(vdev);
 }
 
 /**
- * vfio_pci_gate_hold_vf - its PF is to be reset, or has been
+ * vfio_pci_gate_hold_vf - look whether its PF is being reset
  * @vdev: the device, a VF
- * @hold: which of both
+ * @resets: how many resets of the PF are under way
+ *
+ * Whoever has changed that comes here, and the last one finds how it is to be.
  *
  * Context: may sleep, as vfio_pci_gate_close(); see sriov.c.
  */
-void vfio_pci_gate_hold_vf(struct vfio_pci_core_device *vdev, bool hold)
+void vfio_pci_gate_hold_vf(struct vfio_pci_core_device *vdev,
+			   const unsigned int *resets)
 {
-	vfio_pci_gate_hold(vdev, VFIO_PCI_HOLD_PF_RESET, hold);
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_OTHER_RESET);
+	vfio_pci_gate_set_hold(vdev, VFIO_PCI_HOLD_PF_RESET, READ_ONCE(*resets));
 }
 
 /**

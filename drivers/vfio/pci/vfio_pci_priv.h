@@ -76,7 +76,8 @@ void vfio_pci_gate_reset_begin(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_reset_end(struct vfio_pci_core_device *vdev, int ret);
 void vfio_pci_gate_reset_prepare(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_reset_done(struct vfio_pci_core_device *vdev);
-void vfio_pci_gate_hold_vf(struct vfio_pci_core_device *vdev, bool hold);
+void vfio_pci_gate_hold_vf(struct vfio_pci_core_device *vdev,
+			   const unsigned int *resets);
 void vfio_pci_gate_init(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_exit(struct vfio_pci_core_device *vdev);
 /* Under memory_lock, read or write. */
@@ -374,6 +375,7 @@ int vfio_pci_sriov_init(struct vfio_pci_core_device *vdev);
 void vfio_pci_sriov_exit(struct vfio_pci_core_device *vdev);
 void vfio_pci_vfs_hold(struct vfio_pci_core_device *vdev);
 void vfio_pci_vfs_let_go(struct vfio_pci_core_device *vdev);
+bool vfio_pci_vf_decodes(struct vfio_pci_core_device *vdev);
 void vfio_pci_vf_token_use(struct vfio_pci_core_device *vdev);
 void vfio_pci_vf_token_unuse(struct vfio_pci_core_device *vdev);
 int vfio_pci_vf_token_check(struct vfio_pci_core_device *vdev,
