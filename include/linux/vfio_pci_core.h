@@ -132,7 +132,7 @@ struct vfio_pci_gate_closer {
  * @msix_bar: BAR with the MSI-X table
  * @msix_size: bytes of that table
  * @msix_offset: where in the BAR the table is
- * @rbar: BARs and ROM as they were at first open
+ * @rbar: BARs and ROM as they were at registration, and then at first open
  * @has_dyn_msix: single MSI-X vectors can be allocated later
  * @pci_2_3: DisINTx works
  * @reset_works: the function can be reset alone
@@ -146,7 +146,8 @@ struct vfio_pci_gate_closer {
  *	sleeps or is reset; under @irqlock
  * @pm_runtime_engaged: between low power entry and exit; under @memory_lock
  * @sriov_active: VFs are enabled while VFIO has this PF
- * @pci_saved_state: config space to go back to at the last close
+ * @pci_saved_state: config space to go back to at the last close, and where a reset took
+ *	it while nobody had the device open
  * @pm_save: config space while in D3hot
  * @ioeventfds_nr: entries of @ioeventfds_list
  * @err_trigger: eventfd of VFIO_PCI_ERR_IRQ_INDEX

@@ -661,10 +661,27 @@ static bool config_has_intx(struct vfio_pci_core_device *vdev)
 	       !pdev->is_virtfn && pdev->irq && pdev->irq != IRQ_NOTCONNECTED;
 }
 
+/**
+ * vfio_pci_config_keep_bars - remember what to write to the BARs if a reset loses them
+ * @vdev: the device, awake
+ *
+ * Context: may sleep; the device is registered, or opened first.
+ */
+void vfio_pci_config_keep_bars(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	unsigned int i;
+
+	for (i = 0; i < PCI_STD_NUM_BARS; i++)
+		pci_read_config_dword(pdev, PCI_BASE_ADDRESS_0 + 4 * i,
+				      &vdev->rbar[i]);
+	pci_read_config_dword(pdev, PCI_ROM_ADDRESS, &vdev->rbar[i]);
+}
+
 static int config_init_header(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *pdev = vdev->pdev;
-	unsigned int i, id, pos;
+	unsigned int id;
 	u16 cmd;
 	int ret;
 
@@ -675,12 +692,7 @@ static int config_init_header(struct vfio_pci_core_device *vdev)
 	if (ret)
 		return ret;
 
-	/* What to write to the BARs if a reset loses them. */
-	for (i = 0; i < PCI_STD_NUM_BARS; i++) {
-		pos = PCI_BASE_ADDRESS_0 + 4 * i;
-		vdev->rbar[i] = vfio_pci_vconfig_get32(vdev, pos);
-	}
-	vdev->rbar[i] = vfio_pci_vconfig_get32(vdev, PCI_ROM_ADDRESS);
+	vfio_pci_config_keep_bars(vdev);
 	vfio_pci_config_size_bars(vdev);
 
 	/* 9.3.4.1.1: the registers of a VF read all ones. */

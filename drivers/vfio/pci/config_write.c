@@ -82,8 +82,14 @@ void vfio_pci_config_size_bars(struct vfio_pci_core_device *vdev)
 	vfio_pci_vconfig_set32(vdev, PCI_ROM_ADDRESS, val & rom_mask(pdev));
 }
 
-/* Are the host's addresses still in the hardware? */
-static bool bars_are_lost(struct vfio_pci_core_device *vdev)
+/**
+ * vfio_pci_config_bars_are_lost - are the host's addresses not in the hardware?
+ * @vdev: the device, awake
+ *
+ * Context: may sleep.
+ * Return: true if so.
+ */
+bool vfio_pci_config_bars_are_lost(struct vfio_pci_core_device *vdev)
 {
 	unsigned int i;
 	u32 bar;
@@ -126,7 +132,7 @@ static bool was_reset(struct vfio_pci_core_device *vdev, u16 phys, u16 want)
 	if (vdev->pdev->no_command_memory)
 		phys |= PCI_COMMAND_MEMORY;
 	return (believed & ~phys & (PCI_COMMAND_IO | PCI_COMMAND_MEMORY)) ||
-	       bars_are_lost(vdev);
+	       vfio_pci_config_bars_are_lost(vdev);
 }
 
 /* The register was read, and configuration space is locked. */

@@ -177,6 +177,7 @@ void vfio_pci_core_release_dev(struct vfio_device *core_vdev)
 	vfio_pci_absent_exit(vdev);
 	vfio_pci_dmabufs_exit(vdev);
 	vfio_pci_clean_free(vdev);
+	kfree(vdev->pci_saved_state);
 	kfree(vdev->pm_save);
 	kfree(vdev->io_buffer);
 	kfree(vdev->aliases);
@@ -263,6 +264,8 @@ int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev)
 
 	/* Whatever state it was found in, it starts awake; idle, it sleeps. */
 	vfio_pci_set_power_state(vdev, PCI_D0);
+	vfio_pci_keep_state(vdev);
+	vfio_pci_config_keep_bars(vdev);
 	vfio_pci_power_register(vdev);
 
 	ret = vfio_register_group_dev(&vdev->vdev);
@@ -304,6 +307,7 @@ void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 	vfio_pci_gate_open(vdev);
 	vfio_unregister_group_dev(&vdev->vdev);
 	vfio_pci_gate_exit(vdev);
+	vfio_pci_restore_lost(vdev);
 	vfio_pci_clean_unseal(vdev);
 	/* Off since the first open. Who asserts it stays so until it has a driver. */
 	if (!vdev->nointx && !vdev->pdev->is_virtfn)

@@ -249,6 +249,9 @@ int vfio_pci_config_module_init(void);
 void vfio_pci_config_module_exit(void);
 int vfio_pci_config_init(struct vfio_pci_core_device *vdev);
 void vfio_pci_config_free(struct vfio_pci_core_device *vdev);
+/* Also while it is not open, from the registration on. */
+void vfio_pci_config_keep_bars(struct vfio_pci_core_device *vdev);
+bool vfio_pci_config_bars_are_lost(struct vfio_pci_core_device *vdev);
 ssize_t vfio_pci_config_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 			   size_t count, loff_t *ppos, bool iswrite);
 
@@ -304,6 +307,8 @@ ssize_t vfio_pci_vga_io_rw(struct vfio_pci_core_device *vdev,
 
 /* enable.c */
 bool vfio_pci_is_silent(struct pci_dev *pdev);
+void vfio_pci_keep_state(struct vfio_pci_core_device *vdev);
+void vfio_pci_restore_lost(struct vfio_pci_core_device *vdev);
 /* Module parameters. */
 bool vfio_pci_vga_disabled(void);
 bool vfio_pci_idle_d3_disabled(void);
