@@ -132,7 +132,7 @@ struct vfio_pci_gate_closer {
  * @msix_bar: BAR with the MSI-X table
  * @msix_size: bytes of that table
  * @msix_offset: where in the BAR the table is
- * @rbar: BARs and ROM as they were at first open
+ * @rbar: BARs and ROM as they were at registration, and then at first open
  * @has_dyn_msix: single MSI-X vectors can be allocated later
  * @pci_2_3: DisINTx works
  * @reset_works: the function can be reset alone
@@ -146,7 +146,8 @@ struct vfio_pci_gate_closer {
  *	sleeps or is reset; under @irqlock
  * @pm_runtime_engaged: between low power entry and exit; under @memory_lock
  * @sriov_active: VFs are enabled while VFIO has this PF
- * @pci_saved_state: config space to go back to at the last close
+ * @pci_saved_state: config space to go back to at the last close, and where a reset took
+ *	it while nobody had the device open
  * @pm_save: config space while in D3hot
  * @ioeventfds_nr: entries of @ioeventfds_list
  * @err_trigger: eventfd of VFIO_PCI_ERR_IRQ_INDEX
@@ -161,6 +162,8 @@ struct vfio_pci_gate_closer {
  * @sriov_pfs_item: member of the list of PFs with VFs
  * @sriov_pf_core_dev: on a VF, its PF if VFIO has that, too
  * @sriov_vfs_item: on a VF that has that: in the list of its VFs
+ * @sriov_refs: who has it from that list; under the PF's lock of that
+ * @sriov_leaves: nobody new is to; likewise
  * @nb: watches for VFs that appear
  * @memory_lock: is device memory there? Write to change that, read to rely on
  *	it. No user memory is touched under it
@@ -198,6 +201,8 @@ struct vfio_pci_gate_closer {
  * @clean: the function after its last close, see clean.c
  * @in_use: between the beginning of the first open and the end of the last
  *	close; under dev_set->lock
+ * @reset_left: another one of the set was closed meanwhile, and the bus may have to be
+ *	reset for that; likewise
  * @touches: bits that say what may have changed it since
  * @touches_found: @touches at the last first open
  * @sealed: bits of COMMAND that are off until the next open
@@ -273,8 +278,10 @@ struct vfio_pci_core_device {
 	u8				gate_cause;
 	ktime_t				gate_closed_at;
 	struct vfio_pci_gate_closer	gate_closers[VFIO_PCI_GATE_CLOSERS];
-	struct work_struct		gate_resume;
+	struct delayed_work		gate_resume;
 	struct list_head		sriov_vfs_item;
+	unsigned int			sriov_refs;
+	bool				sriov_leaves;
 	unsigned int			errors;
 	bool				recovers;
 	unsigned long			recovery_end;
@@ -301,6 +308,7 @@ struct vfio_pci_core_device {
 	u8				reset_on_open;
 	struct vfio_pci_clean		*clean;
 	bool				in_use;
+	bool				reset_left;
 	unsigned long			touches;
 	unsigned long			touches_found;
 	u16				sealed;

@@ -96,6 +96,31 @@ vm_fault_t vfio_pci_absent_fault(struct vfio_pci_core_device *vdev,
 }
 
 /**
+ * vfio_pci_absent_mprotect - the rights of a mapping are going to change
+ * @vma: the mapping
+ * @start: first address
+ * @end: behind the last one
+ * @newflags: the rights
+ *
+ * On some architectures, arm64 for one, entries get the memory type of the VMA along
+ * with the rights: that of the BAR, which shows of ordinary memory what the caches have
+ * not written back, so perhaps what somebody else had there. They go, and come back by
+ * faults.
+ *
+ * Context: mmap_lock is held for write, so no fault puts the page in meanwhile.
+ * Return: 0.
+ */
+int vfio_pci_absent_mprotect(struct vm_area_struct *vma, unsigned long start,
+			     unsigned long end, unsigned long newflags)
+{
+	struct vfio_pci_core_device *vdev = vma->vm_private_data;
+
+	if (READ_ONCE(vdev->absent_shown))
+		zap_vma_ptes(vma, start, end - start);
+	return 0;
+}
+
+/**
  * vfio_pci_absent_end - take the page from the mappings, and fill it
  * @vdev: the device
  *
@@ -113,7 +138,7 @@ void vfio_pci_absent_end(struct vfio_pci_core_device *vdev)
 	else
 		vfio_pci_zap_bars(vdev);
 	memset(page_address(vdev->absent_page), 0xff, PAGE_SIZE);
-	vdev->absent_shown = false;
+	WRITE_ONCE(vdev->absent_shown, false);
 }
 
 static void vfio_pci_absent_refill(struct work_struct *work)

@@ -186,8 +186,7 @@ static int vfio_pci_clean_wake_locked(struct vfio_pci_core_device *vdev)
 /**
  * vfio_pci_clean_wake - first open: wake the function and look at it
  * @vdev: the device, as the last close left it
- * @clean: set to whether the reset at the last close is as good as one now, or has
- *	to do
+ * @clean: set to whether the reset at the last close is as good as one now
  *
  * Keeps the function awake, unless it always is. It is clean once only; the seal
  * stays.
@@ -197,11 +196,10 @@ static int vfio_pci_clean_wake_locked(struct vfio_pci_core_device *vdev)
  */
 int vfio_pci_clean_wake(struct vfio_pci_core_device *vdev, bool *clean)
 {
-	u8 policy = READ_ONCE(vdev->reset_on_open);
 	unsigned long touches;
 	int ret;
 
-	if (policy == VFIO_PCI_RESET_ALWAYS)
+	if (READ_ONCE(vdev->reset_on_open) == VFIO_PCI_RESET_ALWAYS)
 		vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_POLICY);
 	/* The reset at the last close may have come too early to end it. */
 	if (vfio_pci_gate_has_error(vdev))
@@ -224,7 +222,7 @@ int vfio_pci_clean_wake(struct vfio_pci_core_device *vdev, bool *clean)
 	WRITE_ONCE(vdev->touches_found, touches);
 	trace_vfio_pci_clean(vdev->pdev, touches);
 	vfio_pci_clean_touch(vdev, VFIO_PCI_TOUCH_USER);
-	*clean = !touches || policy == VFIO_PCI_RESET_NEVER;
+	*clean = !touches;
 	return 0;
 }
 

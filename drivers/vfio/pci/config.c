@@ -124,7 +124,7 @@ static int config_hw_update(const struct vfio_pci_config_access *acc, u32 mask)
 {
 	struct pci_dev *pdev = acc->vdev->pdev;
 	unsigned int width = acc->width, pos = acc->pos;
-	u32 val = acc->val, old = acc->old;
+	u32 val = acc->val, old = acc->old, w1c = acc->w1c;
 	int ret;
 
 	while (width > 1) {
@@ -139,6 +139,7 @@ static int config_hw_update(const struct vfio_pci_config_access *acc, u32 mask)
 			mask >>= half * 8;
 			val >>= half * 8;
 			old >>= half * 8;
+			w1c >>= half * 8;
 		} else {
 			break;
 		}
@@ -149,7 +150,7 @@ static int config_hw_update(const struct vfio_pci_config_access *acc, u32 mask)
 		      config_read(pdev, pos, width, &old, acc->locked);
 		if (ret)
 			return ret;
-		val = (old & ~mask) | (val & mask);
+		val = (old & ~mask & ~w1c) | (val & mask);
 	}
 	return config_write(pdev, pos, width, val, acc->locked);
 }
@@ -339,6 +340,7 @@ static int config_write_piece(struct vfio_pci_config_access *acc, size_t count,
 	layout = config_resolve(acc);
 	acc->locked = false;
 	acc->known = false;
+	acc->w1c = 0;
 	acc->val = le32_to_cpu(le) & config_width_mask(acc->width);
 	ret = layout->write ? layout->write(acc) : vfio_pci_config_store(acc);
 	vfio_pci_end(acc->vdev);
@@ -680,10 +682,31 @@ static bool config_has_intx(struct vfio_pci_core_device *vdev)
 	       !pdev->is_virtfn && pdev->irq && pdev->irq != IRQ_NOTCONNECTED;
 }
 
+/**
+ * vfio_pci_config_keep_bars - remember what to write to the BARs if a reset loses them
+ * @vdev: the device, awake
+ *
+ * Context: may sleep; the device is registered, or opened first.
+ */
+void vfio_pci_config_keep_bars(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	unsigned int i;
+
+	vdev->bars_decode = PCI_COMMAND_MEMORY;
+	for (i = 0; i < PCI_STD_NUM_BARS; i++) {
+		pci_read_config_dword(pdev, PCI_BASE_ADDRESS_0 + 4 * i,
+				      &vdev->rbar[i]);
+		if (pci_resource_flags(pdev, i) & IORESOURCE_IO)
+			vdev->bars_decode |= PCI_COMMAND_IO;
+	}
+	pci_read_config_dword(pdev, PCI_ROM_ADDRESS, &vdev->rbar[i]);
+}
+
 static int config_init_header(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *pdev = vdev->pdev;
-	unsigned int i, id, pos;
+	unsigned int id;
 	u16 cmd;
 	int ret;
 
@@ -694,15 +717,7 @@ static int config_init_header(struct vfio_pci_core_device *vdev)
 	if (ret)
 		return ret;
 
-	/* What to write to the BARs if a reset loses them. */
-	vdev->bars_decode = PCI_COMMAND_MEMORY;
-	for (i = 0; i < PCI_STD_NUM_BARS; i++) {
-		pos = PCI_BASE_ADDRESS_0 + 4 * i;
-		vdev->rbar[i] = vfio_pci_vconfig_get32(vdev, pos);
-		if (pci_resource_flags(pdev, i) & IORESOURCE_IO)
-			vdev->bars_decode |= PCI_COMMAND_IO;
-	}
-	vdev->rbar[i] = vfio_pci_vconfig_get32(vdev, PCI_ROM_ADDRESS);
+	vfio_pci_config_keep_bars(vdev);
 	vfio_pci_config_size_bars(vdev);
 
 	/* 9.3.4.1.1: the registers of a VF read all ones. */

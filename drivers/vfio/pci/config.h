@@ -33,6 +33,8 @@ struct vfio_pci_config_access {
 	/* What the register holds, in bits that are not written, under a lock that is held. */
 	bool				known;
 	u32				old;
+	/* Bits of status that the value they are read as would clear. */
+	u32				w1c;
 };
 
 /* One field: offset in its structure and width, in bytes. */

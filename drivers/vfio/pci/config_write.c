@@ -82,11 +82,15 @@ void vfio_pci_config_size_bars(struct vfio_pci_core_device *vdev)
 	vfio_pci_vconfig_set32(vdev, PCI_ROM_ADDRESS, val & rom_mask(pdev));
 }
 
-/*
- * Are the host's addresses not in the hardware any more? @decode is COMMAND: where no
- * BAR is to answer it does not matter.
+/**
+ * vfio_pci_config_bars_are_lost - are the host's addresses not in the hardware?
+ * @vdev: the device, awake
+ * @decode: COMMAND as it is to be: where no BAR is to answer it does not matter
+ *
+ * Context: may sleep.
+ * Return: true if so.
  */
-static bool bars_are_lost(struct vfio_pci_core_device *vdev, u16 decode)
+bool vfio_pci_config_bars_are_lost(struct vfio_pci_core_device *vdev, u16 decode)
 {
 	unsigned int i;
 	u32 bar;
@@ -142,7 +146,8 @@ static bool was_reset(struct vfio_pci_config_access *acc, u16 phys)
 	if (vdev->pdev->no_command_memory)
 		phys |= PCI_COMMAND_MEMORY;
 	return (command_believed(acc) & ~phys) ||
-	       bars_are_lost(vdev, acc->val & VFIO_PCI_DECODE);
+	       vfio_pci_config_bars_are_lost(vdev,
+					     acc->val & VFIO_PCI_DECODE);
 }
 
 /* What of the register is not the user's is in @old, and configuration space locked. */
@@ -387,6 +392,14 @@ static int try_power(struct vfio_pci_config_access *acc)
 
 int vfio_pci_config_write_pm(struct vfio_pci_config_access *acc)
 {
+	unsigned int ctrl = acc->start + PCI_PM_CTRL;
+
+	/* Who reads it and writes it back would clear it, and the host miss a wake-up. */
+	if (acc->pos == ctrl)
+		acc->w1c = PCI_PM_CTRL_PME_STATUS;
+	else if (acc->pos == ctrl + 1)
+		acc->w1c = PCI_PM_CTRL_PME_STATUS >> 8;
+
 	return vfio_pci_config_touches(acc, PCI_PM_CTRL) ?
 	       config_retry(acc, try_power) : vfio_pci_config_store(acc);
 }

@@ -188,6 +188,7 @@ void vfio_pci_core_release_dev(struct vfio_device *core_vdev)
 	vfio_pci_absent_exit(vdev);
 	vfio_pci_dmabufs_exit(vdev);
 	vfio_pci_clean_free(vdev);
+	kfree(vdev->pci_saved_state);
 	kfree(vdev->pm_save);
 	kfree(vdev->io_buffer);
 	kfree(vdev->aliases);
@@ -278,6 +279,8 @@ int vfio_pci_core_register_device(struct vfio_pci_core_device *vdev)
 
 	/* Whatever state it was found in, it starts awake; idle, it sleeps. */
 	vfio_pci_set_power_state(vdev, PCI_D0);
+	vfio_pci_keep_state(vdev);
+	vfio_pci_config_keep_bars(vdev);
 	vfio_pci_power_register(vdev);
 
 	ret = vfio_register_group_dev(&vdev->vdev);
@@ -321,6 +324,7 @@ void vfio_pci_core_unregister_device(struct vfio_pci_core_device *vdev)
 	vfio_pci_gate_open(vdev);
 	vfio_unregister_group_dev(&vdev->vdev);
 	vfio_pci_gate_exit(vdev);
+	vfio_pci_restore_lost(vdev);
 	vfio_pci_clean_unseal(vdev);
 	/* Off since the first open. Who asserts it stays so until it has a driver. */
 	if (!vdev->nointx && !vdev->pdev->is_virtfn)
@@ -705,8 +709,9 @@ EXPORT_SYMBOL_GPL(vfio_pci_core_match);
  * @pdev: the function
  * @state: whether it can still be reached
  *
- * A driver with error handlers of its own need not care for device memory: it
- * comes back with the user's reset at the latest.
+ * A driver with error handlers of its own need not care for device memory: where it has
+ * none that resumes, the memory comes back a second after the platform has dealt with the
+ * error; in any case with the user's reset.
  *
  * Return: PCI_ERS_RESULT_CAN_RECOVER: what recovers it is the user's decision.
  * Context: may sleep.

@@ -7,6 +7,8 @@
 #include <linux/eventfd.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include <linux/vgaarb.h>
 
 #include "vfio_pci_priv.h"
@@ -147,9 +149,80 @@ static int vfio_pci_refuse_silent(struct pci_dev *pdev)
 	return -EIO;
 }
 
+/*
+ * An error that comes only now keeps the reset from ending it, and the user would have a
+ * gate that does not open: then the platform goes first, and we once more.
+ */
+static int vfio_pci_reset_for_open(struct vfio_pci_core_device *vdev)
+{
+	int ret;
+
+	do {
+		vfio_pci_gate_wait_recovery(vdev);
+		vfio_pci_vfs_hold(vdev);
+		ret = vfio_pci_try_reset(vdev, VFIO_PCI_GATE_ENABLE);
+		vfio_pci_vfs_let_go(vdev);
+	} while (!ret && vfio_pci_gate_recovers(vdev) &&
+		 !fatal_signal_pending(current));
+	return ret;
+}
+
+/**
+ * vfio_pci_keep_state - remember configuration space as it is to be
+ * @vdev: the device, awake
+ *
+ * Without memory for that the one that was kept before has to do.
+ *
+ * Context: may sleep; the device is registered, or opened first.
+ */
+void vfio_pci_keep_state(struct vfio_pci_core_device *vdev)
+{
+	struct pci_saved_state *state;
+
+	pci_save_state(vdev->pdev);
+	state = pci_store_saved_state(vdev->pdev);
+	if (!state) {
+		pci_dbg(vdev->pdev, "no memory to save the initial state\n");
+		return;
+	}
+	kfree(vdev->pci_saved_state);
+	vdev->pci_saved_state = state;
+}
+
+static int vfio_pci_load_kept_state(struct vfio_pci_core_device *vdev)
+{
+	return vdev->pci_saved_state ?
+	       pci_load_saved_state(vdev->pdev, vdev->pci_saved_state) : -ENOENT;
+}
+
+/**
+ * vfio_pci_restore_lost - restore what a reset behind our back has taken
+ * @vdev: the device, awake
+ *
+ * While nobody has the device open, nobody restores it after the platform has reset the
+ * link for an error, or after it was not there for a moment. It would decode its memory
+ * where nobody looks for it, and the gate would open before that.
+ *
+ * Context: may sleep; the device is being opened, or is unregistered.
+ */
+void vfio_pci_restore_lost(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+
+	if (pdev->is_virtfn || vfio_pci_is_silent(pdev) ||
+	    !vfio_pci_config_bars_are_lost(vdev, VFIO_PCI_DECODE) ||
+	    vfio_pci_load_kept_state(vdev))
+		return;
+	pci_info_ratelimited(pdev, "reset while nobody had it open, restoring it\n");
+	vfio_pci_vfs_hold(vdev);
+	pci_restore_state(pdev);
+	vfio_pci_vfs_let_go(vdev);
+}
+
 /* The part of a first open that may take long. */
 static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 {
+	bool never = READ_ONCE(vdev->reset_on_open) == VFIO_PCI_RESET_NEVER;
 	struct pci_dev *pdev = vdev->pdev;
 	bool clean;
 	int ret;
@@ -164,6 +237,7 @@ static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 		ret = vfio_pci_refuse_silent(pdev);
 		goto put_power;
 	}
+	vfio_pci_restore_lost(vdev);
 	vfio_pci_clean_unseal(vdev);
 
 	/* No DMA before the user turns it on. */
@@ -173,10 +247,8 @@ static int vfio_pci_wake_and_reset(struct vfio_pci_core_device *vdev)
 		goto put_power;
 	vfio_pci_quiet_intx(vdev);
 
-	if (!clean) {
-		vfio_pci_vfs_hold(vdev);
-		ret = vfio_pci_try_reset(vdev, VFIO_PCI_GATE_ENABLE);
-		vfio_pci_vfs_let_go(vdev);
+	if (!never && (!clean || vfio_pci_gate_recovers(vdev))) {
+		ret = vfio_pci_reset_for_open(vdev);
 		if (ret == -EAGAIN)
 			goto disable;
 		vdev->reset_works = !ret;
@@ -221,6 +293,7 @@ int vfio_pci_core_enable(struct vfio_pci_core_device *vdev)
 
 	/* Before others of the set can come: no bus is reset below us. */
 	vdev->in_use = true;
+	vdev->reset_left = false;
 	vfio_pci_error_forget(vdev);
 	vfio_device_step_aside(&vdev->vdev);
 	ret = vfio_pci_wake_and_reset(vdev);
@@ -228,18 +301,14 @@ int vfio_pci_core_enable(struct vfio_pci_core_device *vdev)
 	if (ret)
 		goto unused;
 
-	pci_save_state(pdev);
-	vdev->pci_saved_state = pci_store_saved_state(pdev);
-	if (!vdev->pci_saved_state)
-		pci_dbg(pdev, "no memory to save the initial state\n");
-
+	vfio_pci_keep_state(vdev);
 	vfio_pci_probe_intx(vdev);
 	vfio_pci_probe_msix(vdev);
 	vdev->has_vga = vfio_pci_is_vga(pdev) && !vfio_pci_vga_disabled();
 
 	ret = vfio_pci_zdev_open_device(vdev);
 	if (ret)
-		goto free_state;
+		goto disable;
 
 	ret = vfio_pci_config_init(vdev);
 	if (ret)
@@ -249,16 +318,15 @@ int vfio_pci_core_enable(struct vfio_pci_core_device *vdev)
 
 close_zdev:
 	vfio_pci_zdev_close_device(vdev);
-free_state:
-	kfree(vdev->pci_saved_state);
-	vdev->pci_saved_state = NULL;
+disable:
 	pci_disable_device(pdev);
 	if (!vdev->disable_idle_d3)
 		pm_runtime_put(&pdev->dev);
 unused:
 	vdev->in_use = false;
-	/* Who closed another of the set meanwhile has left its reset to us. */
-	vfio_pci_reset_unused_set(vdev->vdev.dev_set, vdev);
+	/* Who closed another of the set meanwhile could not reset the bus below us. */
+	if (vdev->reset_left)
+		vfio_pci_reset_unused_set(vdev->vdev.dev_set);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(vfio_pci_core_enable);
@@ -297,7 +365,7 @@ static void vfio_pci_restore_function(struct vfio_pci_core_device *vdev)
 	bool initial = true;
 
 	vdev->needs_reset = true;
-	if (pci_load_and_free_saved_state(pdev, &vdev->pci_saved_state)) {
+	if (vfio_pci_load_kept_state(vdev)) {
 		pci_info(pdev, "Couldn't reload saved state\n");
 		if (!vdev->reset_works)
 			return;
@@ -375,7 +443,7 @@ void vfio_pci_core_disable(struct vfio_pci_core_device *vdev)
 	vfio_device_step_back(&vdev->vdev);
 
 	vdev->in_use = false;
-	vfio_pci_reset_unused_set(vdev->vdev.dev_set, NULL);
+	vfio_pci_reset_unused_set(vdev->vdev.dev_set);
 
 	pm_runtime_mark_last_busy(&pdev->dev);
 	if (!vdev->disable_idle_d3)

@@ -86,23 +86,24 @@
  */
 #define VFIO_PCI_RECOVERY	HZ
 
-/*
- * A VF has no memory enable of its own: the PF's SR-IOV capability turns the
- * memory of all its VFs on (PCIe r6.0, 9.3.3.3.1).
- */
-static bool vfio_pci_command_decodes(struct pci_dev *pdev, u16 cmd)
+/* How often is the PCI core asked about an error of whose end the driver hears nothing? */
+#define VFIO_PCI_ASK_AGAIN	HZ
+
+/* A VF has no memory enable of its own, and others without are taken to be on. */
+static bool vfio_pci_command_decodes(struct vfio_pci_core_device *vdev, u16 cmd)
 {
-	return pdev->no_command_memory ||
-	       (!PCI_POSSIBLE_ERROR(cmd) && (cmd & PCI_COMMAND_MEMORY));
+	return vdev->pdev->no_command_memory ?
+	       vfio_pci_vf_decodes(vdev) :
+	       !PCI_POSSIBLE_ERROR(cmd) && (cmd & PCI_COMMAND_MEMORY);
 }
 
-static bool vfio_pci_decodes_memory(struct pci_dev *pdev)
+static bool vfio_pci_decodes_memory(struct vfio_pci_core_device *vdev)
 {
 	u16 cmd = 0;
 
-	if (!pdev->no_command_memory)
-		pci_read_config_word(pdev, PCI_COMMAND, &cmd);
-	return vfio_pci_command_decodes(pdev, cmd);
+	if (!vdev->pdev->no_command_memory)
+		pci_read_config_word(vdev->pdev, PCI_COMMAND, &cmd);
+	return vfio_pci_command_decodes(vdev, cmd);
 }
 
 /**
@@ -155,7 +156,7 @@ unsigned int vfio_pci_gate_reasons(struct vfio_pci_core_device *vdev)
 {
 	unsigned int reasons = vfio_pci_gate_holders(vdev);
 
-	if (!reasons && !vfio_pci_decodes_memory(vdev->pdev))
+	if (!reasons && !vfio_pci_decodes_memory(vdev))
 		reasons |= VFIO_PCI_REASON_DECODE;
 	return reasons;
 }
@@ -368,7 +369,7 @@ void vfio_pci_gate_open_command(struct vfio_pci_core_device *vdev, u16 cmd)
 {
 	unsigned int reasons = vfio_pci_gate_holders(vdev);
 
-	if (!vfio_pci_command_decodes(vdev->pdev, cmd))
+	if (!vfio_pci_command_decodes(vdev, cmd))
 		reasons |= VFIO_PCI_REASON_DECODE;
 	vfio_pci_gate_open_unless(vdev, reasons);
 }
@@ -385,11 +386,16 @@ void vfio_pci_gate_open_command(struct vfio_pci_core_device *vdev, u16 cmd)
  */
 void vfio_pci_gate_error(struct vfio_pci_core_device *vdev)
 {
+	const struct pci_error_handlers *handlers =
+		vdev->pdev->driver->err_handler;
+
 	WRITE_ONCE(vdev->recovery_end, jiffies + VFIO_PCI_RECOVERY);
 	/* Pairs with the acquire in vfio_pci_gate_recovery_left(). */
 	smp_store_release(&vdev->recovers, true);
 	/* Pairs with the acquire in vfio_pci_gate_reset_begin(). */
 	smp_store_release(&vdev->errors, vdev->errors + 1);
+	if (!handlers->resume)
+		schedule_delayed_work(&vdev->gate_resume, VFIO_PCI_ASK_AGAIN);
 	while (!vfio_pci_gate_try_close(vdev, VFIO_PCI_GATE_AER)) {
 		/* Either we see it closed, or who opens it sees the error. */
 		smp_mb();
@@ -400,10 +406,43 @@ void vfio_pci_gate_error(struct vfio_pci_core_device *vdev)
 	vfio_pci_gate_open(vdev);
 }
 
+/* The first @nr errors are over, because the platform has dealt with them. */
+static void vfio_pci_gate_recovered(struct vfio_pci_core_device *vdev,
+				    unsigned int nr)
+{
+	vfio_pci_gate_errors_end(vdev, nr);
+	WRITE_ONCE(vdev->recovers, false);
+	/* Pairs with the waiter's look at it. */
+	smp_mb();
+	wake_up_var(&vdev->recovers);
+}
+
+/*
+ * A driver with error handlers of its own need not have one that resumes. What the PCI
+ * core knows of the device is what it has told the driver, and shows the same.
+ */
+static void vfio_pci_gate_ask_platform(struct vfio_pci_core_device *vdev)
+{
+	unsigned int nr = READ_ONCE(vdev->errors);
+
+	/* Frozen was there before the error was counted. */
+	smp_rmb();
+	if (READ_ONCE(vdev->pdev->error_state) == pci_channel_io_normal)
+		vfio_pci_gate_recovered(vdev, nr);
+}
+
 static void vfio_pci_gate_resume_work(struct work_struct *work)
 {
 	struct vfio_pci_core_device *vdev =
-		container_of(work, struct vfio_pci_core_device, gate_resume);
+		container_of(to_delayed_work(work), struct vfio_pci_core_device,
+			     gate_resume);
+
+	vfio_pci_gate_ask_platform(vdev);
+	if (vfio_pci_gate_has_error(vdev)) {
+		if (!pci_dev_is_disconnected(vdev->pdev))
+			schedule_delayed_work(&vdev->gate_resume, VFIO_PCI_ASK_AGAIN);
+		return;
+	}
 
 	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_AER);
 	/* What was restored does not know of INTx: make the gate look. */
@@ -422,17 +461,13 @@ static void vfio_pci_gate_resume_work(struct work_struct *work)
  */
 void vfio_pci_gate_resume(struct vfio_pci_core_device *vdev)
 {
-	vfio_pci_gate_errors_end(vdev, vdev->errors);
-	schedule_work(&vdev->gate_resume);
-	WRITE_ONCE(vdev->recovers, false);
-	/* Pairs with the waiter's look at it. */
-	smp_mb();
-	wake_up_var(&vdev->recovers);
+	vfio_pci_gate_recovered(vdev, vdev->errors);
+	mod_delayed_work(system_wq, &vdev->gate_resume, 0);
 }
 
 /*
- * The rest of the platform's moment, in jiffies. Of an error long ago nothing is left,
- * however often they wrapped since.
+ * The rest of the platform's moment, in jiffies. Of an error long ago that did not end
+ * nothing is left, but for the same moment after each time that 32 bits have wrapped.
  */
 static long vfio_pci_gate_recovery_left(struct vfio_pci_core_device *vdev)
 {
@@ -510,18 +545,11 @@ void vfio_pci_gate_reset_end(struct vfio_pci_core_device *vdev, int ret)
 		vfio_pci_gate_errors_end(vdev, vdev->errors_reset);
 }
 
-static void vfio_pci_gate_hold(struct vfio_pci_core_device *vdev, u8 why,
-			       bool hold)
+/* The gate is closed. */
+static void vfio_pci_gate_set_hold(struct vfio_pci_core_device *vdev, u8 why,
+				   bool hold)
 {
-	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_OTHER_RESET);
 	if (hold) {
-		/*
-		 * The PCI core wakes it next, and saves what is left of what the
-		 * user's D3hot had it forget. What the PCI core suspended is its own.
-		 */
-		if (why == VFIO_PCI_HOLD_RESET &&
-		    !(vdev->gate_holds & VFIO_PCI_HOLD_ASLEEP))
-			vfio_pci_set_power_state(vdev, PCI_D0);
 		vfio_pci_intx_freeze(vdev);
 		vdev->gate_holds |= why;
 	} else {
@@ -550,7 +578,14 @@ void vfio_pci_gate_reset_prepare(struct vfio_pci_core_device *vdev)
 	if (vfio_pci_gate_is_resetter(vdev))
 		return;
 	vfio_pci_vfs_hold(vdev);
-	vfio_pci_gate_hold(vdev, VFIO_PCI_HOLD_RESET, true);
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_OTHER_RESET);
+	/*
+	 * The PCI core wakes it next, and saves what is left of what the user's D3hot
+	 * had it forget. What the PCI core suspended is its own.
+	 */
+	if (!(vdev->gate_holds & VFIO_PCI_HOLD_ASLEEP))
+		vfio_pci_set_power_state(vdev, PCI_D0);
+	vfio_pci_gate_set_hold(vdev, VFIO_PCI_HOLD_RESET, true);
 }
 
 /**
@@ -565,20 +600,25 @@ void vfio_pci_gate_reset_done(struct vfio_pci_core_device *vdev)
 {
 	if (vfio_pci_gate_is_resetter(vdev))
 		return;
-	vfio_pci_gate_hold(vdev, VFIO_PCI_HOLD_RESET, false);
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_OTHER_RESET);
+	vfio_pci_gate_set_hold(vdev, VFIO_PCI_HOLD_RESET, false);
 	vfio_pci_vfs_let_go(vdev);
 }
 
 /**
- * vfio_pci_gate_hold_vf - its PF is to be reset, or has been
+ * vfio_pci_gate_hold_vf - look whether its PF is being reset
  * @vdev: the device, a VF
- * @hold: which of both
+ * @resets: how many resets of the PF are under way
+ *
+ * Whoever has changed that comes here, and the last one finds how it is to be.
  *
  * Context: may sleep, as vfio_pci_gate_close(); see sriov.c.
  */
-void vfio_pci_gate_hold_vf(struct vfio_pci_core_device *vdev, bool hold)
+void vfio_pci_gate_hold_vf(struct vfio_pci_core_device *vdev,
+			   const unsigned int *resets)
 {
-	vfio_pci_gate_hold(vdev, VFIO_PCI_HOLD_PF_RESET, hold);
+	vfio_pci_gate_close(vdev, VFIO_PCI_GATE_OTHER_RESET);
+	vfio_pci_gate_set_hold(vdev, VFIO_PCI_HOLD_PF_RESET, READ_ONCE(*resets));
 }
 
 /**
@@ -588,7 +628,7 @@ void vfio_pci_gate_hold_vf(struct vfio_pci_core_device *vdev, bool hold)
 void vfio_pci_gate_init(struct vfio_pci_core_device *vdev)
 {
 	init_rwsem(&vdev->memory_lock);
-	INIT_WORK(&vdev->gate_resume, vfio_pci_gate_resume_work);
+	INIT_DELAYED_WORK(&vdev->gate_resume, vfio_pci_gate_resume_work);
 }
 
 /**
@@ -599,7 +639,7 @@ void vfio_pci_gate_init(struct vfio_pci_core_device *vdev)
  */
 void vfio_pci_gate_exit(struct vfio_pci_core_device *vdev)
 {
-	cancel_work_sync(&vdev->gate_resume);
+	cancel_delayed_work_sync(&vdev->gate_resume);
 }
 
 /**

@@ -326,6 +326,7 @@ static vm_fault_t vfio_pci_fault(struct vm_fault *vmf)
 const struct vm_operations_struct vfio_pci_mmap_ops = {
 	.fault = vfio_pci_fault,
 	.huge_fault = vfio_pci_huge_fault,
+	.mprotect = vfio_pci_absent_mprotect,
 };
 
 /*

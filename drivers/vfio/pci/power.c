@@ -228,8 +228,8 @@ static int vfio_pci_runtime_suspend(struct device *dev)
 
 	/* The PCI core would save ones, and write them when the function is back. */
 	if (vfio_pci_is_silent(vdev->pdev)) {
-		/* So it is tried again. */
-		pm_runtime_mark_last_busy(dev);
+		/* So it is tried again, whatever the delay is. */
+		pm_schedule_suspend(dev, VFIO_PCI_AUTOSUSPEND_MS);
 		return -EBUSY;
 	}
 

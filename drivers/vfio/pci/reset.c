@@ -569,7 +569,9 @@ static int vfio_pci_hot_reset_with(struct vfio_pci_core_device *vdev,
 		ret = vfio_pci_try_hot_reset(vdev, proof, &later);
 		if (ret || !later)
 			return ret;
-		schedule_timeout_killable(1);
+		/* The system may go to sleep meanwhile. */
+		__set_current_state(TASK_KILLABLE | TASK_FREEZABLE);
+		schedule_timeout(1);
 		if (fatal_signal_pending(current))
 			return -EINTR;
 	}
@@ -611,15 +613,14 @@ long vfio_pci_hot_reset(struct vfio_pci_core_device *vdev, void __user *arg)
 /**
  * vfio_pci_reset_unused_set - reset what its last user left as it was
  * @dev_set: the set
- * @failed: could not be opened, so what it needs is no reason; or NULL
  *
  * A function that could not be reset alone at its last close is reset with its
- * bus or slot once no device of the set is open.
+ * bus or slot once no device of the set is open. Who finds one in use leaves it to
+ * that one's end.
  *
  * Context: may sleep; dev_set->lock is held.
  */
-void vfio_pci_reset_unused_set(struct vfio_device_set *dev_set,
-			       const struct vfio_pci_core_device *failed)
+void vfio_pci_reset_unused_set(struct vfio_device_set *dev_set)
 {
 	struct vfio_pci_core_device *vdev;
 	struct pci_dev *pdev = NULL;
@@ -629,9 +630,11 @@ void vfio_pci_reset_unused_set(struct vfio_device_set *dev_set,
 	 * iommufd counts as open, for as long as its user likes.
 	 */
 	list_for_each_entry(vdev, &dev_set->device_list, vdev.dev_set_list) {
-		if (vdev->in_use)
+		if (vdev->in_use) {
+			vdev->reset_left = true;
 			return;
-		if (vdev->needs_reset && vdev != failed)
+		}
+		if (vdev->needs_reset)
 			pdev = vdev->pdev;
 	}
 	if (!pdev || vfio_pci_reset_set(dev_set, pdev))

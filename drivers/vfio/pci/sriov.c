@@ -18,15 +18,22 @@
  * held closed meanwhile (vfio_pci_vfs_hold()). A VF that comes in between is held, too.
  * SR-IOV is switched off when the VFs are gone.
  *
+ * A VF's gate is held while vf_token->holds is not 0. Who changes that goes through the
+ * VFs and has each look at it, with its gate closed, so that the last to look is right;
+ * who is done with holding them has waited for every one. A VF that its own user resets,
+ * or whose importers of dma-bufs take their time, is waited for with a reference to it:
+ * the others come and go meanwhile.
+ *
  * Locks: sriov_pfs_lock covers the list; vf_token->lock the UUID and the number
- * of VFs in use; vf_token->vfs_lock the VFs. None is held while another is taken. A
- * VF's memory_lock is taken inside vfs_lock, and the PF's is not held around that.
+ * of VFs in use; vf_token->vfs_lock the VFs, for moments. None is held while another is
+ * taken, nor any memory_lock while a VF's gate is closed.
  */
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/uuid.h>
+#include <linux/wait_bit.h>
 
 #include "vfio_pci_priv.h"
 
@@ -35,9 +42,11 @@ struct vfio_pci_vf_token {
 	uuid_t uuid;
 	int users;		/* open VFs */
 
-	struct mutex vfs_lock;	/* covers the rest */
+	struct mutex vfs_lock;	/* covers the list, and is held to change the next */
 	struct list_head vfs;
 	unsigned int holds;	/* resets of the PF that are under way */
+
+	int cap;		/* the PF's SR-IOV capability */
 };
 
 static DEFINE_MUTEX(sriov_pfs_lock);
@@ -84,6 +93,7 @@ static int vfio_pci_pf_init(struct vfio_pci_core_device *vdev)
 	mutex_init(&token->vfs_lock);
 	INIT_LIST_HEAD(&token->vfs);
 	uuid_gen(&token->uuid);
+	token->cap = pci_find_ext_capability(vdev->pdev, PCI_EXT_CAP_ID_SRIOV);
 
 	vdev->nb.notifier_call = vfio_pci_bus_notify;
 	ret = bus_register_notifier(&pci_bus_type, &vdev->nb);
@@ -99,6 +109,7 @@ static void vfio_pci_vf_init(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *physfn = pci_physfn(vdev->pdev);
 	struct vfio_pci_core_device *pf;
+	bool held;
 
 	mutex_lock(&sriov_pfs_lock);
 	list_for_each_entry(pf, &sriov_pfs, sriov_pfs_item)
@@ -111,11 +122,14 @@ static void vfio_pci_vf_init(struct vfio_pci_core_device *vdev)
 		return;
 	mutex_lock(&pf->vf_token->vfs_lock);
 	list_add_tail(&vdev->sriov_vfs_item, &pf->vf_token->vfs);
-	if (pf->vf_token->holds)
-		vfio_pci_gate_hold_vf(vdev, true);
+	held = pf->vf_token->holds;
 	mutex_unlock(&pf->vf_token->vfs_lock);
+	/* Who begins to hold them from here on finds it. */
+	if (held)
+		vfio_pci_gate_hold_vf(vdev, &pf->vf_token->holds);
 }
 
+/* The driver lets go: who closes its gate just now is waited for, and nobody else. */
 static void vfio_pci_vf_exit(struct vfio_pci_core_device *vdev)
 {
 	struct vfio_pci_core_device *pf = vdev->sriov_pf_core_dev;
@@ -123,8 +137,57 @@ static void vfio_pci_vf_exit(struct vfio_pci_core_device *vdev)
 	if (!pf)
 		return;
 	mutex_lock(&pf->vf_token->vfs_lock);
+	vdev->sriov_leaves = true;
+	while (vdev->sriov_refs) {
+		mutex_unlock(&pf->vf_token->vfs_lock);
+		wait_var_event(&vdev->sriov_refs, !READ_ONCE(vdev->sriov_refs));
+		mutex_lock(&pf->vf_token->vfs_lock);
+	}
 	list_del(&vdev->sriov_vfs_item);
 	mutex_unlock(&pf->vf_token->vfs_lock);
+}
+
+/*
+ * The VF after @prev, or the first one, with a reference; the one to @prev, which kept
+ * that on the list, is dropped. Those that leave are closed for good.
+ */
+static struct vfio_pci_core_device *
+vfio_pci_next_vf(struct vfio_pci_vf_token *token,
+		 struct vfio_pci_core_device *prev)
+{
+	struct vfio_pci_core_device *vf, *next = NULL;
+
+	mutex_lock(&token->vfs_lock);
+	vf = list_prepare_entry(prev, &token->vfs, sriov_vfs_item);
+	list_for_each_entry_continue(vf, &token->vfs, sriov_vfs_item) {
+		if (vf->sriov_leaves)
+			continue;
+		next = vf;
+		vf->sriov_refs++;
+		break;
+	}
+	/* Its driver may let go of it once the count is seen to be 0. */
+	if (prev) {
+		WRITE_ONCE(prev->sriov_refs, prev->sriov_refs - 1);
+		wake_up_var(&prev->sriov_refs);
+	}
+	mutex_unlock(&token->vfs_lock);
+	return next;
+}
+
+static void vfio_pci_vfs_count_holds(struct vfio_pci_core_device *vdev, int n)
+{
+	struct vfio_pci_vf_token *token = vdev->vf_token;
+	struct vfio_pci_core_device *vf = NULL;
+
+	if (!token)
+		return;
+	mutex_lock(&token->vfs_lock);
+	WRITE_ONCE(token->holds, token->holds + n);
+	mutex_unlock(&token->vfs_lock);
+
+	while ((vf = vfio_pci_next_vf(token, vf)))
+		vfio_pci_gate_hold_vf(vf, &token->holds);
 }
 
 /**
@@ -135,16 +198,7 @@ static void vfio_pci_vf_exit(struct vfio_pci_core_device *vdev)
  */
 void vfio_pci_vfs_hold(struct vfio_pci_core_device *vdev)
 {
-	struct vfio_pci_vf_token *token = vdev->vf_token;
-	struct vfio_pci_core_device *vf;
-
-	if (!token)
-		return;
-	mutex_lock(&token->vfs_lock);
-	if (!token->holds++)
-		list_for_each_entry(vf, &token->vfs, sriov_vfs_item)
-			vfio_pci_gate_hold_vf(vf, true);
-	mutex_unlock(&token->vfs_lock);
+	vfio_pci_vfs_count_holds(vdev, 1);
 }
 
 /**
@@ -155,16 +209,31 @@ void vfio_pci_vfs_hold(struct vfio_pci_core_device *vdev)
  */
 void vfio_pci_vfs_let_go(struct vfio_pci_core_device *vdev)
 {
-	struct vfio_pci_vf_token *token = vdev->vf_token;
-	struct vfio_pci_core_device *vf;
+	vfio_pci_vfs_count_holds(vdev, -1);
+}
 
-	if (!token)
-		return;
-	mutex_lock(&token->vfs_lock);
-	if (!--token->holds)
-		list_for_each_entry(vf, &token->vfs, sriov_vfs_item)
-			vfio_pci_gate_hold_vf(vf, false);
-	mutex_unlock(&token->vfs_lock);
+/**
+ * vfio_pci_vf_decodes - does a VF's PF let it decode memory?
+ * @vdev: the device
+ *
+ * The PF's SR-IOV capability turns the memory of all its VFs on (PCIe r6.0,
+ * 9.3.3.3.1), and a reset of the link turns it off. Where VFIO has the PF as well, each
+ * restoring of that has the VFs' gates look again. Another driver of the PF restores it
+ * when it likes, and tells nobody, so there it is taken to be on.
+ *
+ * Context: memory_lock is held.
+ * Return: false for a VF of a PF of ours that has lost its VFs.
+ */
+bool vfio_pci_vf_decodes(struct vfio_pci_core_device *vdev)
+{
+	const u16 on = PCI_SRIOV_CTRL_VFE | PCI_SRIOV_CTRL_MSE;
+	struct vfio_pci_core_device *pf = vdev->sriov_pf_core_dev;
+	u16 ctrl;
+
+	if (!pf)
+		return true;
+	pci_read_config_word(pf->pdev, pf->vf_token->cap + PCI_SRIOV_CTRL, &ctrl);
+	return !PCI_POSSIBLE_ERROR(ctrl) && (ctrl & on) == on;
 }
 
 int vfio_pci_sriov_init(struct vfio_pci_core_device *vdev)

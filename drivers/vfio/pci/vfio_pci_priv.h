@@ -78,7 +78,8 @@ void vfio_pci_gate_reset_begin(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_reset_end(struct vfio_pci_core_device *vdev, int ret);
 void vfio_pci_gate_reset_prepare(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_reset_done(struct vfio_pci_core_device *vdev);
-void vfio_pci_gate_hold_vf(struct vfio_pci_core_device *vdev, bool hold);
+void vfio_pci_gate_hold_vf(struct vfio_pci_core_device *vdev,
+			   const unsigned int *resets);
 void vfio_pci_gate_init(struct vfio_pci_core_device *vdev);
 void vfio_pci_gate_exit(struct vfio_pci_core_device *vdev);
 /* Under memory_lock, read or write. */
@@ -195,6 +196,8 @@ void vfio_pci_absent_close(struct vfio_pci_core_device *vdev);
 bool vfio_pci_absent_is_mapped(struct vfio_pci_core_device *vdev);
 vm_fault_t vfio_pci_absent_fault(struct vfio_pci_core_device *vdev,
 				 struct vm_fault *vmf);
+int vfio_pci_absent_mprotect(struct vm_area_struct *vma, unsigned long start,
+			     unsigned long end, unsigned long newflags);
 void vfio_pci_absent_end(struct vfio_pci_core_device *vdev);
 int vfio_pci_feature_absent(struct vfio_pci_core_device *vdev, u32 flags,
 			    struct vfio_device_feature_pci_absent __user *arg,
@@ -264,6 +267,10 @@ int vfio_pci_config_module_init(void);
 void vfio_pci_config_module_exit(void);
 int vfio_pci_config_init(struct vfio_pci_core_device *vdev);
 void vfio_pci_config_free(struct vfio_pci_core_device *vdev);
+/* Also while it is not open, from the registration on. */
+void vfio_pci_config_keep_bars(struct vfio_pci_core_device *vdev);
+bool vfio_pci_config_bars_are_lost(struct vfio_pci_core_device *vdev,
+				   u16 decode);
 ssize_t vfio_pci_config_rw(struct vfio_pci_core_device *vdev, char __user *buf,
 			   size_t count, loff_t *ppos, bool iswrite);
 
@@ -332,6 +339,8 @@ ssize_t vfio_pci_vga_io_rw(struct vfio_pci_core_device *vdev,
 
 /* enable.c */
 bool vfio_pci_is_silent(struct pci_dev *pdev);
+void vfio_pci_keep_state(struct vfio_pci_core_device *vdev);
+void vfio_pci_restore_lost(struct vfio_pci_core_device *vdev);
 /* Module parameters. */
 bool vfio_pci_vga_disabled(void);
 void vfio_pci_latch_params(struct vfio_pci_core_device *vdev);
@@ -383,8 +392,7 @@ long vfio_pci_get_hot_reset_info(struct vfio_pci_core_device *vdev,
 				 void __user *arg);
 long vfio_pci_hot_reset(struct vfio_pci_core_device *vdev, void __user *arg);
 /* Last close, under dev_set->lock: reset the bus of a set nobody uses. */
-void vfio_pci_reset_unused_set(struct vfio_device_set *dev_set,
-			       const struct vfio_pci_core_device *failed);
+void vfio_pci_reset_unused_set(struct vfio_device_set *dev_set);
 
 /*
  * power.c: the caller of set_power_state holds the gate closed; leaving D0
@@ -404,6 +412,7 @@ int vfio_pci_sriov_init(struct vfio_pci_core_device *vdev);
 void vfio_pci_sriov_exit(struct vfio_pci_core_device *vdev);
 void vfio_pci_vfs_hold(struct vfio_pci_core_device *vdev);
 void vfio_pci_vfs_let_go(struct vfio_pci_core_device *vdev);
+bool vfio_pci_vf_decodes(struct vfio_pci_core_device *vdev);
 void vfio_pci_vf_token_use(struct vfio_pci_core_device *vdev);
 void vfio_pci_vf_token_unuse(struct vfio_pci_core_device *vdev);
 int vfio_pci_vf_token_check(struct vfio_pci_core_device *vdev,

@@ -3,12 +3,14 @@
  * What mappings of a BAR show while its memory is not there: SIGBUS, or all ones for
  * who asked for that. ivshmem's BAR is memory that keeps what is written to it.
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <linux/pci_regs.h>
 
@@ -160,8 +162,31 @@ TEST_F(absent, read_only)
 	SHOWS(ONES, PAGE);
 }
 
-/* One processor of a guest switches the memory off and on, the other one looks. */
+/* It is memory, and mapped as such, whatever happens to the rights of a mapping. */
+TEST_F(absent, memory_type)
+{
+	const int rights[] = { PROT_READ, PROT_READ | PROT_WRITE };
+	const char *type;
+	uint64_t phys;
+	int i;
+
+	if (vfio_memtype_load())
+		SKIP(return, "no test_vfio_memtype.ko here");
+	ASSERT_EQ(0, choose(&self->d, VFIO_PCI_ABSENT_ONES));
+	ASSERT_EQ(0, vfio_cfg_memory(&self->d, false));
+	for (i = 0; i < 2; i++) {
+		SHOWS(ONES, 0);
+		ASSERT_EQ(0, mprotect(self->map, SIZE, rights[i]));
+		type = vfio_memtype(self->map, &phys);
+		EXPECT_TRUE(!strcmp(type, "cached") || !strcmp(type, "none")) {
+			TH_LOG("it is %s", type);
+		}
+		SHOWS(ONES, 0);
+	}
+}
+
 struct looker {
+	const struct vfio_dev *d;
 	const uint8_t *map;
 	bool stop;
 	uint64_t ones;
@@ -169,6 +194,72 @@ struct looker {
 	uint64_t bad;
 };
 
+/*
+ * What moves, copies, splits and drops a mapping, while its memory comes and goes. No
+ * mapping shows anything but the one or the other.
+ */
+static void *turn(void *arg)
+{
+	struct looker *l = arg;
+
+	while (!__atomic_load_n(&l->stop, __ATOMIC_RELAXED)) {
+		if (vfio_cfg_memory(l->d, false))
+			l->bad++;
+		usleep(500);
+		if (vfio_cfg_memory(l->d, true))
+			l->bad++;
+		usleep(500);
+	}
+	return NULL;
+}
+
+static int shows_either(const void *p)
+{
+	uint32_t value = 0;
+
+	return vfio_try_load32(p, &value) || (value != ONES && value != VALUE);
+}
+
+TEST_F_TIMEOUT(absent, mapping_changes, 60)
+{
+	struct looker l = { .d = &self->d };
+	uint64_t until = vfio_now_ms() + SOON_MS;
+	void *map, *room;
+	pthread_t thread;
+	int bad = 0, status;
+	pid_t child;
+
+	ASSERT_EQ(0, choose(&self->d, VFIO_PCI_ABSENT_ONES));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, turn, &l));
+	while (vfio_now_ms() < until && !bad) {
+		ASSERT_EQ(0, vfio_region_mmap(&self->d, BAR, 0, SIZE, &map));
+		bad += shows_either(map);
+		EXPECT_EQ(-1, madvise(map, SIZE, MADV_DONTNEED));
+		child = fork();
+		if (!child)
+			_exit(shows_either(map) + shows_either(map + SIZE - 4));
+		room = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+			    -1, 0);
+		ASSERT_EQ(room, mremap(map, SIZE, SIZE,
+				       MREMAP_MAYMOVE | MREMAP_FIXED, room));
+		bad += shows_either(room) + shows_either(room + SIZE - 4);
+		/* These split large pages. */
+		EXPECT_EQ(0, mprotect(room, PAGE, PROT_READ));
+		bad += shows_either(room);
+		EXPECT_EQ(0, mprotect(room, PAGE, PROT_READ | PROT_WRITE));
+		EXPECT_EQ(0, munmap(room + PAGE, SIZE / 2 - PAGE));
+		bad += shows_either(room) + shows_either(room + SIZE - 4);
+		EXPECT_EQ(child, waitpid(child, &status, 0));
+		bad += !!status;
+		EXPECT_EQ(0, munmap(room, SIZE));
+	}
+	EXPECT_EQ(0, bad);
+	__atomic_store_n(&l.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, l.bad);
+}
+
+/* One processor of a guest switches the memory off and on, the other one looks. */
 static void *look(void *arg)
 {
 	struct looker *l = arg;

@@ -10,6 +10,7 @@
 
 #include "../kselftest_harness.h"
 #include "vfio_gate.h"
+#include "vfio_pci_overlay.h"
 #include "vfio_variants.h"
 
 #define ENTRY	VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY
@@ -355,6 +356,43 @@ TEST_F(power, two_leave_d3)
 	ASSERT_EQ(2, pread(hw, &state, 2, ctrl));
 	EXPECT_EQ(0, state & PCI_PM_CTRL_STATE_MASK);
 	close(hw);
+}
+
+/*
+ * PME_Status is cleared by writing what it reads as. Who writes other bits of the register
+ * leaves it alone: here the register is memory that keeps what is written.
+ */
+TEST_F(power, pme_status_stays)
+{
+	unsigned int pm = vfio_cfg_cap(&self->d, PCI_CAP_ID_PM), i;
+	const uint16_t selects = 0x200, pme = PCI_PM_CTRL_PME_STATUS;
+	uint16_t written;
+	uint32_t none = 0;
+	char set[64];
+	int hw, ret;
+
+	if (!pm)
+		SKIP(return, "no power management");
+	snprintf(set, sizeof(set), "set=%s+%x=memory", self->d.bdf,
+		 pm + PCI_PM_CTRL);
+	if (vfio_overlay_load(set, NULL))
+		SKIP(return, "no test_pci_overlay.ko here");
+	hw = vfio_pci_config_open(self->d.bdf);
+	ASSERT_LE(0, hw);
+	/* One byte, a word, a dword. */
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(2, pwrite(hw, &pme, 2, pm + PCI_PM_CTRL));
+		ret = !i ? vfio_cfg_write8(&self->d, pm + PCI_PM_CTRL + 1,
+					   selects >> 8) :
+		      i == 1 ? vfio_cfg_write16(&self->d, pm + PCI_PM_CTRL, selects) :
+			       vfio_cfg_write32(&self->d, pm + PCI_PM_CTRL, selects);
+		ASSERT_EQ(0, ret);
+		ASSERT_EQ(2, pread(hw, &written, 2, pm + PCI_PM_CTRL));
+		EXPECT_EQ(selects, written);
+	}
+	ASSERT_EQ(4, pwrite(hw, &none, 4, pm + PCI_PM_CTRL));
+	close(hw);
+	ASSERT_EQ(0, vfio_overlay_unload(NULL));
 }
 
 /* Low power from D3hot: the device is in D0 when it was woken. */

@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -425,6 +426,98 @@ TEST_F(set, last_close_beside_a_parked_one)
 	EXPECT_EQ(0, scratch(&self->d[0]));
 	close(slow.fd);
 	munmap(slow.mem, VFIO_PAGE);
+}
+
+/* How often the set was reset with its bus, by the trace. */
+static int bus_resets(struct vfio_trace *t)
+{
+	char *text = vfio_trace_read(t), *rest = text, *line;
+	int n = 0;
+
+	while ((line = vfio_trace_next(&rest, "vfio_pci_reset:")))
+		n += !!strstr(line, "cause=hot_reset");
+	free(text);
+	return n;
+}
+
+/*
+ * A function that cannot be reset by itself is closed while another is being opened,
+ * below which the bus must not be reset. When that open fails, it is.
+ */
+TEST_F(set, last_close_beside_a_failing_open)
+{
+	uint32_t secret = SECRET;
+	struct vfio_trace t;
+	struct call open;
+	char set[64];
+	int i;
+
+	ASSERT_EQ(0, stall(self, false));
+	if (vfio_trace_start(&t))
+		SKIP(return, "no tracing of vfio_pci");
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, vfio_pci_attr_write(self->bdf[i], "reset_method",
+						 "\n"));
+	ASSERT_EQ(0, vfio_dev_open(&self->d[0], self->bdf[0], variant->mode));
+	EXPECT_EQ(0, scratch(&self->d[0]));
+	ASSERT_EQ(4, vfio_region_write(&self->d[0], 0, SCRATCH, &secret, 4));
+
+	if (vfio_stretch("vfio_pci_clean_wake", 900000, "after", NULL))
+		SKIP(return, "no window can be stretched");
+	snprintf(set, sizeof(set), "set=%s+0=silent", self->bdf[1]);
+	ASSERT_EQ(0, vfio_overlay_load(set, NULL));
+	self->overlay = true;
+	ASSERT_EQ(0, vfio_trace_enable(&t, true));
+	memset(&open, 0, sizeof(open));
+	open.d = &self->d[1];
+	open.mode = variant->mode;
+	memcpy(open.bdf, self->bdf[1], VFIO_BDF_LEN);
+	pthread_create(&open.thread, NULL, do_open, &open);
+	usleep(300000);
+	vfio_dev_close(&self->d[0]);
+	EXPECT_FALSE(is_over(&open));
+	EXPECT_EQ(0, bus_resets(&t));
+	ASSERT_TRUE(end(&open));
+	EXPECT_EQ(-EIO, open.ret);
+	EXPECT_EQ(1, bus_resets(&t));
+
+	/* Once, and not at each open of one that does not answer. */
+	EXPECT_EQ(0, vfio_trace_clear(&t));
+	EXPECT_EQ(-EIO, vfio_dev_open(&self->d[1], self->bdf[1], variant->mode));
+	EXPECT_EQ(0, bus_resets(&t));
+	ASSERT_EQ(0, vfio_stretch_end());
+	ASSERT_EQ(0, stall(self, false));
+	ASSERT_EQ(0, vfio_dev_open(&self->d[0], self->bdf[0], variant->mode));
+	EXPECT_EQ(0, scratch(&self->d[0]));
+	vfio_trace_stop(&t);
+}
+
+/*
+ * Nor is the bus reset by an open that fails for what was not to be had before: to wait
+ * for one that does not answer takes a minute.
+ */
+TEST_F(set, failing_open_later)
+{
+	struct vfio_trace t;
+	char set[64];
+
+	ASSERT_EQ(0, stall(self, false));
+	if (vfio_trace_start(&t))
+		SKIP(return, "no tracing of vfio_pci");
+	ASSERT_EQ(0, vfio_pci_attr_write(self->bdf[0], "reset_method", "\n"));
+	ASSERT_EQ(0, vfio_dev_open(&self->d[0], self->bdf[0], variant->mode));
+	/* Nobody's function must not be reset along. */
+	ASSERT_EQ(0, vfio_pci_unbind(self->bdf[1]));
+	vfio_dev_close(&self->d[0]);
+	ASSERT_EQ(0, vfio_pci_bind(self->bdf[1]));
+
+	snprintf(set, sizeof(set), "set=%s+0=silent", self->bdf[1]);
+	ASSERT_EQ(0, vfio_overlay_load(set, NULL));
+	self->overlay = true;
+	ASSERT_EQ(0, vfio_trace_enable(&t, true));
+	EXPECT_EQ(-EIO, vfio_dev_open(&self->d[1], self->bdf[1], variant->mode));
+	EXPECT_EQ(0, bus_resets(&t));
+	vfio_trace_stop(&t);
 }
 
 /* To be attached takes as long as the memory that is mapped there. */

@@ -11,6 +11,7 @@
 
 #include "../kselftest_harness.h"
 #include "vfio_gate.h"
+#include "vfio_pci_overlay.h"
 #include "vfio_sriov.h"
 #include "vfio_variants.h"
 
@@ -271,6 +272,46 @@ TEST_F(vf, hot_reset)
 	EXPECT_EQ(-EINVAL, vfio_hot_reset(self->pf.device, groups + 1, 2));
 	EXPECT_EQ(4, vfio_region_read(&self->vf[0], 0, NVME_CSTS, &value, 4));
 	EXPECT_EQ(NVME_CSTS_CFS, value);
+}
+
+/* A reset that takes long, in a thread of its own. */
+static void *reset_it(void *arg)
+{
+	vfio_reset(arg);
+	return NULL;
+}
+
+/*
+ * One VF does not come back from its user's reset, and the PF is to be reset, which waits
+ * for that. Nobody who lets go of another VF, or takes it, waits along.
+ */
+TEST_F_TIMEOUT(vf, another_is_being_reset, 120)
+{
+	const char *busy = self->vf[0].bdf, *other = self->vf[1].bdf;
+	uint64_t end = vfio_now_ms() + 20000;
+	pthread_t vf_reset, pf_reset;
+	pid_t remover;
+	char set[128];
+
+	snprintf(set, sizeof(set), "set=%s+0=ffff0001,%s+4=ffffffff", busy, busy);
+	if (vfio_overlay_load(set, NULL))
+		SKIP(return, "no test_pci_overlay.ko here");
+	vfio_klog_count(self->klog, "");
+	ASSERT_EQ(0, pthread_create(&vf_reset, NULL, reset_it, &self->vf[0]));
+	while (!vfio_klog_count(self->klog, "not ready") && vfio_now_ms() < end)
+		usleep(10000);
+	EXPECT_GT(end, vfio_now_ms());
+	ASSERT_EQ(0, pthread_create(&pf_reset, NULL, reset_it, &self->pf));
+	usleep(200000);
+
+	vfio_dev_close(&self->vf[1]);
+	remover = vfio_remover_start(other, "driver/unbind");
+	ASSERT_LT(0, remover);
+	EXPECT_EQ(0, vfio_remover_wait(remover, 5000));
+
+	EXPECT_EQ(0, vfio_overlay_unload(NULL));
+	pthread_join(vf_reset, NULL);
+	pthread_join(pf_reset, NULL);
 }
 
 /*

@@ -12,6 +12,7 @@
 
 #include "../kselftest_harness.h"
 #include "edu.h"
+#include "vfio_gate.h"
 #include "vfio_util.h"
 #include "vfio_variants.h"
 
@@ -256,6 +257,28 @@ TEST_F(remap, are_counted)
 	EXPECT_EQ(avail - 4, vfio_dma_avail(self->edu.container));
 	ASSERT_EQ(0, unmap(self, 4 * PAGE));
 	EXPECT_EQ(avail, vfio_dma_avail(self->edu.container));
+}
+
+/* The driver has no handler that hears of the end of an error. */
+TEST_F(remap, error_ends)
+{
+	uint64_t end = vfio_now_ms() + 10000;
+	uint32_t value;
+
+	if (variant->faults[0] == 'Y')
+		SKIP(return, "once is enough");
+	if (vfio_pci_error(self->bdf, "frozen"))
+		SKIP(return, "no test_vfio_pci_error.ko here");
+	/* The platform takes longer than we have to ask it once. */
+	while (vfio_now_ms() < end - 8000) {
+		EXPECT_EQ(-EIO, vfio_region_read(&self->peer, BAR, 0, &value, 4));
+		usleep(100000);
+	}
+	EXPECT_EQ(0, vfio_pci_error(self->bdf, "resumed"));
+	while (vfio_region_read(&self->peer, BAR, 0, &value, 4) != 4 &&
+	       vfio_now_ms() < end)
+		usleep(10000);
+	EXPECT_GT(end, vfio_now_ms());
 }
 
 TEST_HARNESS_MAIN

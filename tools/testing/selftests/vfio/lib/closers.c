@@ -35,6 +35,22 @@ int vfio_cfg_memory(const struct vfio_dev *d, bool on)
 				on ? 0 : PCI_COMMAND_MEMORY);
 }
 
+/*
+ * The driver is told of an error: @what is "frozen", or "resumed", see
+ * test_modules/test_vfio_pci_error.c. -ENXIO without that.
+ */
+int vfio_pci_error(const char *bdf, const char *what)
+{
+	char path[96];
+
+	if (vfio_module_refs("test_vfio_pci_error") < 0 &&
+	    vfio_modprobe("test_vfio_pci_error"))
+		return -ENXIO;
+	snprintf(path, sizeof(path), "/sys/module/test_vfio_pci_error/parameters/%s",
+		 what);
+	return vfio_sysfs_write(path, bdf);
+}
+
 int vfio_hot_reset(int device, const int32_t *groups, uint32_t count)
 {
 	struct vfio_pci_hot_reset *arg;

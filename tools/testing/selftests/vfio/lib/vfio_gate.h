@@ -74,6 +74,7 @@ int vfio_cfg_flr(const struct vfio_dev *d);
 int vfio_cfg_memory(const struct vfio_dev *d, bool on);
 int vfio_hot_reset(int device, const int32_t *groups, uint32_t count);
 int vfio_dev_hot_reset(const struct vfio_dev *d);
+int vfio_pci_error(const char *bdf, const char *what);
 int vfio_low_power(const struct vfio_dev *d, uint32_t feature, int wakeup);
 int vfio_runtime_status(const char *bdf, const char *want, int timeout_ms);
 

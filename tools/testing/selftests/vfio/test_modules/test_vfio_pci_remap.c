@@ -124,12 +124,17 @@ static const struct pci_device_id remap_ids[] = {
 };
 MODULE_DEVICE_TABLE(pci, remap_ids);
 
+/* As drivers have them that do not hear of the end of an error. */
+static const struct pci_error_handlers remap_err_handlers = {
+	.error_detected = vfio_pci_core_aer_err_detected,
+};
+
 static struct pci_driver remap_driver = {
 	.name			= "test_vfio_pci_remap",
 	.id_table		= remap_ids,
 	.probe			= remap_probe,
 	.remove			= remap_remove,
-	.err_handler		= &vfio_pci_core_err_handlers,
+	.err_handler		= &remap_err_handlers,
 	.driver_managed_dma	= true,
 };
 module_pci_driver(remap_driver);
