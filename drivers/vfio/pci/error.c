@@ -18,7 +18,7 @@
 static void vfio_pci_error_read(struct pci_dev *pdev,
 				struct vfio_device_feature_pci_error *error)
 {
-	int i, aer = pdev->aer_cap;
+	int i, aer = pci_find_ext_capability(pdev, PCI_EXT_CAP_ID_ERR);
 
 	if (!aer)
 		return;
