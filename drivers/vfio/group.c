@@ -273,7 +273,6 @@ void vfio_device_leave_group(struct vfio_device *device)
 		iommu_group_remove_device(device->dev);
 }
 
-/* Let @device be opened by its name. */
 /* Is what @device stands for offered to users already? Its driver's probe is alone. */
 bool vfio_group_has_twin(struct vfio_device *device)
 {
@@ -288,6 +287,7 @@ bool vfio_group_has_twin(struct vfio_device *device)
 	return found;
 }
 
+/* Let @device be opened by its name. */
 void vfio_group_publish_device(struct vfio_device *device)
 {
 	mutex_lock(&device->group->device_lock);

@@ -112,7 +112,13 @@ static int vfio_pci_vga_init(struct vfio_pci_core_device *vdev)
 	struct pci_dev *pdev = vdev->pdev;
 	int ret;
 
-	/* Whatever class it has: the console must not draw into it any more. */
+	/*
+	 * VGA or not, the console must not draw into it any more. This is only for
+	 * displays: where the firmware's frame buffer is in no PCI device the call takes
+	 * it from the console for whatever device.
+	 */
+	if (pdev->class >> 16 != PCI_BASE_CLASS_DISPLAY)
+		return 0;
 	ret = aperture_remove_conflicting_pci_devices(pdev,
 						      vdev->vdev.ops->name);
 	if (ret || !vfio_pci_is_vga(pdev))

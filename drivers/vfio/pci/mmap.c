@@ -168,7 +168,7 @@ static int vfio_pci_get_pte(pte_t *pte, unsigned long addr, void *data)
 	struct vfio_pci_pte_run *run = data;
 
 	run->entry = ptep_get(pte);
-	/* MADV_DONTNEED may have come in between. */
+	/* Who takes it away holds mmap_lock or memory_lock for write; but look. */
 	return pte_present(run->entry) ? 0 : -EAGAIN;
 }
 

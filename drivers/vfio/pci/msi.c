@@ -145,6 +145,15 @@ void vfio_pci_msi_thaw(struct vfio_pci_core_device *vdev, bool decodes)
 	if (!pdev->msi_enabled && !(pdev->msix_enabled && decodes))
 		return;
 
+	/*
+	 * All vectors of MSI have one message. The core changes it under the lock of the
+	 * first one, be that armed or not.
+	 */
+	if (pdev->msi_enabled) {
+		vfio_pci_vector_write_msg(pci_irq_vector(pdev, 0));
+		return;
+	}
+
 	xa_for_each(&vdev->ctx, vector, vec)
 		vfio_pci_vector_write_msg(vec->irq);
 }
