@@ -1028,8 +1028,8 @@ struct vfio_device_feature_pci_error {
  * it was recorded for this. Of a fatal error the function can tell only after the
  * platform has reset the link, and there is no event for that: who wants to know asks
  * again. If the platform gives up and says so (s390 and powerpc do, AER does not), there
- * is, and the severity is LOST. A function without the capability never tells. Corrected errors are not told of. What former users of the
- * device had is not shown.
+ * is, and the severity is LOST. A function without the capability never tells. Corrected
+ * errors are not told of. What former users of the device had is not shown.
  *
  * Not one of Linux's features: their numbers are counted from 0.
  *
