@@ -20,7 +20,7 @@
 #include "type1.h"
 
 /* How long a process waits for what it is owed itself, and how often that is tried. */
-#define TYPE1_OWED_TIMEOUT	HZ
+#define TYPE1_OWED_TIMEOUT	(HZ / 10)
 #define TYPE1_OWED_PERIOD	(HZ / 10)
 
 /**
