@@ -413,8 +413,6 @@ static void unpin_while_filling(struct __test_metadata *_metadata,
 
 	mem = vfio_slow_room(3 * MiB);
 	ASSERT_NE(MAP_FAILED, mem);
-	/* A huge page would bring what is to be slow. */
-	ASSERT_EQ(0, madvise(mem, 3 * MiB, MADV_NOHUGEPAGE));
 	memset(mem, 1, MiB);
 	memset(mem + 2 * MiB, 1, MiB);
 	if (fails)

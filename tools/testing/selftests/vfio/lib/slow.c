@@ -32,8 +32,7 @@ static int slow_register(struct vfio_slow *s, void *mem, uint64_t size,
 
 	s->mem = mem;
 	s->size = size;
-	/* poll() waits only for one that does not block. */
-	s->fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	s->fd = syscall(__NR_userfaultfd, O_CLOEXEC);
 	if (s->fd < 0 || ioctl(s->fd, UFFDIO_API, &api) ||
 	    ioctl(s->fd, UFFDIO_REGISTER, &reg))
 		return -errno;
