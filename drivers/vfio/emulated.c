@@ -66,8 +66,8 @@ EXPORT_SYMBOL(vfio_pin_pages);
  * A back end takes pages in any portions. An iommufd wants them in those in
  * which they were pinned, so a driver for both keeps to them.
  *
- * Context: may sleep; takes the locks of the back end, but waits for no user's
- * memory. May be called from dma_unmap().
+ * Context: may sleep; takes the locks of the back end. May be called from
+ * dma_unmap().
  */
 void vfio_unpin_pages(struct vfio_device *device, dma_addr_t iova, int npage)
 {

@@ -264,7 +264,6 @@ static int __init type1_init(void)
 static void __exit type1_exit(void)
 {
 	vfio_unregister_iommu_driver(&type1_ops);
-	type1_charge_exit();
 	type1_dma_exit();
 }
 

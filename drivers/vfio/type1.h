@@ -43,7 +43,7 @@
  * The mm is held by mmgrab(): a mapping does not keep a dead process's memory.
  * Whoever touches the memory or the counter takes mmget_not_zero() first and
  * drops it with mmput_async(), for the last user's exit_mmap() must not run
- * under our lock. See type1_charge.c about the lock of the counter.
+ * under our lock.
  *
  * Dirty tracking
  * --------------
@@ -64,12 +64,13 @@
  *
  * Locks, outermost first
  * ----------------------
- *	notify_lock > (locks of the drivers) > lock >
+ *	notify_lock > (locks of the drivers) > lock > mmap_lock >
  *		memory_lock of a device whose BAR is mapped > peer_lock
  *
  * lock covers everything in the container: tree, mappings that have no owner,
- * domains, groups, ranges, dirty state. Memory of the user is never faulted in under
- * it, and mmap_lock not waited for: both may take as long as a user likes. A driver's calls do that
+ * domains, groups, ranges, dirty state. Under it mmap_lock is taken to charge, so
+ * nobody may take it under mmap_lock or any lock that a fault handler takes.
+ * Memory of the user is never faulted in under it. A driver's calls do that
  * before, without owning the mapping, and see by the epoch whether a mapping has
  * gone or changed its address meanwhile.
  *
@@ -229,7 +230,6 @@ enum type1_state {
  * @vaddr_invalid: @vaddr was taken away, until user space brings a new one
  * @leaving: drivers have been told to let go, and may not pin any more
  * @lost: an IOMMU did not unmap it: its pages are never unpinned
- * @unpinned: some of @pins go when it is settled
  * @state: what it is, see type1_state.c
  * @lock_cap: whoever mapped it may exceed the limit of locked memory
  * @prot: IOMMU_READ, IOMMU_WRITE
@@ -252,7 +252,6 @@ struct type1_dma {
 	bool vaddr_invalid;
 	bool leaving;
 	bool lost;
-	bool unpinned;
 	u8 state;
 	bool lock_cap;
 	u8 prot;
@@ -358,9 +357,7 @@ void type1_assert_own(const struct type1_dma *dma, enum type1_state state);
 void type1_settle(struct type1_iommu *iommu, struct type1_dma *dma);
 bool type1_is_busy(struct type1_iommu *iommu, unsigned long first,
 		   unsigned long last);
-int type1_wait(struct type1_iommu *iommu);
-int type1_wait_for(struct type1_iommu *iommu, unsigned long first,
-		   unsigned long last);
+int type1_wait(struct type1_iommu *iommu, unsigned int state);
 void type1_unlock(struct type1_iommu *iommu);
 void type1_begin_attach(void *data, enum vfio_group_type type);
 void type1_end_attach(void *data);
@@ -370,17 +367,10 @@ int type1_domain_fill(struct type1_iommu *iommu, struct type1_domain *domain);
 long type1_batch_fill(struct type1_batch *batch, unsigned long vaddr,
 		      unsigned long npages);
 bool type1_pfn_unmanaged(unsigned long pfn);
-
-/* type1_charge.c: locked memory */
-void type1_charge_exit(void);
 int type1_charge(struct type1_dma *dma, unsigned long npages);
-int type1_prepay(struct type1_iommu *iommu, struct task_struct *task,
-		 struct mm_struct *mm, unsigned long npages, bool bypass);
-void type1_credit(struct mm_struct *mm, long npages);
 void type1_uncharge(struct type1_dma *dma, unsigned long npages);
 void type1_charge_exactly(struct type1_dma *dma, unsigned long npages);
-void type1_charge_move(struct type1_dma *dma, bool lock_cap);
-void type1_wait_owed(void);
+int type1_charge_move(struct type1_dma *dma);
 
 /* type1_runs.c: mappings in domains */
 int type1_dma_populate(struct type1_iommu *iommu, struct type1_dma *dma);
@@ -425,7 +415,6 @@ unsigned long type1_pins_managed(struct type1_dma *dma, unsigned long first,
 void type1_pins_mark_dirty(struct type1_dma *dma, unsigned long first,
 			   unsigned long last);
 void type1_pins_drop(struct type1_dma *dma);
-void type1_pins_sweep(struct type1_dma *dma);
 void type1_notify(struct type1_iommu *iommu, struct type1_dma *dma);
 int type1_pin_pages(void *data, struct iommu_group *group, dma_addr_t user_iova,
 		    int npage, int prot, struct page **pages);

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The mappings of a container: their tree, VFIO_IOMMU_MAP_DMA and UNMAP_DMA. */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include <linux/capability.h>
 #include <linux/overflow.h>
 #include <linux/sched/mm.h>
@@ -162,81 +160,34 @@ void type1_dma_remove_all(struct type1_iommu *iommu)
 	}
 }
 
-/*
- * A mapping that lost its user address gets a new one, and its charge goes to the
- * caller's process, which has paid for @prepaid pages by now. -EAGAIN: for some more,
- * and the lock was dropped.
- */
-static int type1_set_vaddr(struct type1_iommu *iommu, unsigned long iova,
-			   unsigned long last, unsigned long vaddr,
-			   unsigned long *prepaid)
+/* A mapping that lost its user address gets a new one. */
+static int type1_set_vaddr(struct type1_dma *dma, unsigned long iova,
+			   unsigned long last, unsigned long vaddr)
 {
-	struct type1_dma *dma = type1_dma_first(iommu, iova, last);
-	bool lock_cap = capable(CAP_IPC_LOCK);
-	unsigned long more;
 	int ret;
 
 	if (!dma)
 		return -ENOENT;
 	if (!dma->vaddr_invalid || dma->iova != iova || dma->last != last)
 		return -EINVAL;
-
-	if (dma->mm != current->mm) {
-		more = dma->charged - min(dma->charged, *prepaid);
-		if (more) {
-			ret = type1_prepay(iommu, current->group_leader,
-					   current->mm, more, lock_cap);
-			if (ret)
-				return ret;
-			*prepaid += more;
-			return -EAGAIN;
-		}
-		*prepaid -= dma->charged;
-		type1_charge_move(dma, lock_cap);
-	}
+	ret = type1_charge_move(dma);
+	if (ret)
+		return ret;
 	dma->vaddr = vaddr;
 	dma->vaddr_invalid = false;
-	iommu->vaddr_invalid--;
-	iommu->epoch++;
 	return 0;
 }
 
-/* VFIO_DMA_MAP_FLAG_VADDR */
-static int type1_update_vaddr(struct type1_iommu *iommu, unsigned long iova,
-			      unsigned long last, unsigned long vaddr)
-{
-	unsigned long prepaid = 0;
-	int ret;
-
-	do {
-		ret = type1_wait_for(iommu, iova, last);
-		if (!ret)
-			ret = type1_set_vaddr(iommu, iova, last, vaddr,
-					      &prepaid);
-	} while (ret == -EAGAIN);
-	type1_credit(current->mm, prepaid);
-	return ret;
-}
-
-/* For what @ret is not enough, *@why says it. */
 static int type1_map(struct type1_iommu *iommu, unsigned long iova,
-		     unsigned long last, unsigned long vaddr, int prot,
-		     const char **why)
+		     unsigned long last, unsigned long vaddr, int prot)
 {
 	struct type1_dma *dma;
 	int ret;
 
-	ret = type1_wait_for(iommu, iova, last);
-	if (ret)
-		return ret;
-	if (type1_dma_first(iommu, iova, last))
-		return -EEXIST;
 	if (!iommu->avail)
 		return -ENOSPC;
-	if (!type1_ranges_hold(&iommu->ranges, iova, last)) {
-		*why = "outside of the IOVA ranges";
+	if (!type1_ranges_hold(&iommu->ranges, iova, last))
 		return -EINVAL;
-	}
 
 	dma = type1_dma_alloc(iova, last, vaddr, prot);
 	if (!dma)
@@ -261,30 +212,6 @@ static int type1_map(struct type1_iommu *iommu, unsigned long iova,
 	return ret;
 }
 
-/* Tell the administrator, whose users often cannot: an errno has several reasons. */
-static void type1_map_refused(const struct vfio_iommu_type1_dma_map *map,
-			      int ret, const char *why)
-{
-	if (!why) {
-		switch (ret) {
-		case -ENOSPC:
-			why = "dma_entry_limit is reached";
-			break;
-		case -EFAULT:
-			why = "there is no such memory, or not with these rights";
-			break;
-		case -ENOMEM:
-			why = "no memory, or too much of it is locked";
-			break;
-		default:
-			why = "memory or IOMMU cannot do it";
-		}
-	}
-	pr_info_ratelimited("%s[%d]: cannot map [%#llx, %#llx] at IOVA %#llx: %s (%d)\n",
-			    current->comm, task_pid_nr(current), map->vaddr,
-			    map->vaddr + map->size - 1, map->iova, why, ret);
-}
-
 int type1_ioctl_map(struct type1_iommu *iommu, void __user *arg)
 {
 	const u32 valid = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE |
@@ -292,7 +219,7 @@ int type1_ioctl_map(struct type1_iommu *iommu, void __user *arg)
 	const size_t minsz = offsetofend(struct vfio_iommu_type1_dma_map, size);
 	unsigned long iova, vaddr, last, vlast;
 	struct vfio_iommu_type1_dma_map map;
-	const char *why = NULL;
+	struct type1_dma *dma;
 	int prot = 0;
 	int ret;
 
@@ -320,21 +247,31 @@ int type1_ioctl_map(struct type1_iommu *iommu, void __user *arg)
 		return -EINTR;
 
 	if ((map.iova | map.vaddr | map.size) & (type1_min_pgsize(iommu) - 1)) {
-		why = "not aligned to the pages of CPU and IOMMU";
 		ret = -EINVAL;
 		goto out_unlock;
 	}
 
-	if (map.flags & VFIO_DMA_MAP_FLAG_VADDR)
-		ret = type1_update_vaddr(iommu, iova, last, vaddr);
-	else
-		ret = type1_map(iommu, iova, last, vaddr, prot, &why);
+	while (type1_is_busy(iommu, iova, last)) {
+		ret = type1_wait(iommu, TASK_KILLABLE);
+		if (ret)
+			goto out_unlock;
+	}
+
+	dma = type1_dma_first(iommu, iova, last);
+	if (map.flags & VFIO_DMA_MAP_FLAG_VADDR) {
+		ret = type1_set_vaddr(dma, iova, last, vaddr);
+		if (!ret) {
+			iommu->vaddr_invalid--;
+			iommu->epoch++;
+		}
+	} else if (dma) {
+		ret = -EEXIST;
+	} else {
+		ret = type1_map(iommu, iova, last, vaddr, prot);
+	}
 
 out_unlock:
 	type1_unlock(iommu);
-	type1_wait_owed();
-	if (ret && prot && ret != -EINTR && ret != -EEXIST)
-		type1_map_refused(&map, ret, why);
 	return ret;
 }
 
@@ -480,7 +417,7 @@ static int type1_unmap(struct type1_iommu *iommu,
 	for (;;) {
 		ret = type1_unmap_check(iommu, unmap, bitmap, &last);
 		if (ret == -EAGAIN) {
-			ret = type1_wait(iommu);
+			ret = type1_wait(iommu, TASK_KILLABLE);
 			if (!ret)
 				continue;
 		}
@@ -545,7 +482,6 @@ int type1_ioctl_unmap(struct type1_iommu *iommu, void __user *arg)
 	ret = type1_unmap(iommu, &unmap,
 			  unmap.flags & bitmap_flag ? &bitmap : NULL, &done);
 	type1_unlock(iommu);
-	type1_wait_owed();
 	if (ret)
 		return ret;
 

@@ -346,5 +346,4 @@ void type1_detach_group(void *data, struct iommu_group *iommu_group)
 	kfree(group);
 out_unlock:
 	type1_unlock(iommu);
-	type1_wait_owed();
 }

@@ -89,8 +89,7 @@ void type1_pins_mark_dirty(struct type1_dma *dma, unsigned long first,
 
 	for (pin = type1_pin_at(dma, first); pin && pin->iova <= last;
 	     pin = type1_pin_next(pin))
-		if (pin->refs)
-			type1_dirty_set(dma, pin->iova, pin->iova);
+		type1_dirty_set(dma, pin->iova, pin->iova);
 }
 
 /*
@@ -121,27 +120,6 @@ void type1_pins_drop(struct type1_dma *dma)
 		type1_pin_drop(dma, pin);
 }
 
-/* The last driver has let go of @pin in @dma, which has no owner. */
-static void type1_pin_end(struct type1_dma *dma, struct type1_pin *pin)
-{
-	if (pin->managed && !type1_is_paid(dma, pin->iova))
-		type1_uncharge(dma, 1);
-	type1_pin_drop(dma, pin);
-}
-
-/* @dma is settled: remove the pins that lost their last driver meanwhile. */
-void type1_pins_sweep(struct type1_dma *dma)
-{
-	struct type1_pin *pin, *next;
-
-	for (pin = type1_pin_at(dma, 0); pin; pin = next) {
-		next = type1_pin_next(pin);
-		if (!pin->refs)
-			type1_pin_end(dma, pin);
-	}
-	dma->unpinned = false;
-}
-
 static bool type1_unpin_one(struct type1_iommu *iommu, unsigned long iova)
 {
 	struct type1_dma *dma;
@@ -151,16 +129,14 @@ static bool type1_unpin_one(struct type1_iommu *iommu, unsigned long iova)
 	if (!dma)
 		return false;
 	pin = type1_pin_at(dma, iova);
-	if (!pin || pin->iova != iova || !pin->refs)
+	if (!pin || pin->iova != iova)
 		return false;
 	if (--pin->refs)
 		return true;
 
-	/* Who owns the mapping may be looking at the pin, without the lock. */
-	if (dma->owner)
-		dma->unpinned = true;
-	else
-		type1_pin_end(dma, pin);
+	if (pin->managed && !type1_is_paid(dma, iova))
+		type1_uncharge(dma, 1);
+	type1_pin_drop(dma, pin);
 	return true;
 }
 
@@ -187,15 +163,15 @@ static bool type1_vaddr_invalid(struct type1_iommu *iommu)
 	return iommu->vaddr_invalid;
 }
 
-/**
- * struct type1_made - what a call of vfio_pin_pages() has made for a page of its own
- * @pin: not in a mapping yet, or NULL
- * @payer: the mm that is charged for it already, held by mmgrab(), or NULL
- */
-struct type1_made {
-	struct type1_pin *pin;
-	struct mm_struct *payer;
-};
+static int type1_wait_for(struct type1_iommu *iommu, unsigned long first,
+			  unsigned long last)
+{
+	int ret = 0;
+
+	while (!ret && type1_is_busy(iommu, first, last))
+		ret = type1_wait(iommu, TASK_KILLABLE);
+	return ret;
+}
 
 /**
  * struct type1_pinning - a call of vfio_pin_pages()
@@ -204,7 +180,7 @@ struct type1_made {
  * @npage: how many pages
  * @prot: what the driver wants to do with them
  * @pages: the result; what is in @made is there, too
- * @made: by page
+ * @made: pins that are not in a mapping yet, by page, or NULL
  * @epoch: the container's when they were made
  */
 struct type1_pinning {
@@ -213,29 +189,22 @@ struct type1_pinning {
 	int npage;
 	int prot;
 	struct page **pages;
-	struct type1_made *made;
+	struct type1_pin **made;
 	unsigned long epoch;
 };
 
 /* Let go of what was made in vain. */
 static void type1_pinning_discard(struct type1_pinning *p)
 {
-	struct type1_made *made;
 	int i;
 
 	for (i = 0; i < p->npage; i++) {
-		made = &p->made[i];
-		if (made->payer) {
-			type1_credit(made->payer, 1);
-			mmdrop(made->payer);
-			made->payer = NULL;
-		}
-		if (made->pin) {
-			if (made->pin->pinned)
-				unpin_user_page(made->pin->page);
-			kfree(made->pin);
-			made->pin = NULL;
-		}
+		if (!p->made[i])
+			continue;
+		if (p->made[i]->pinned)
+			unpin_user_page(p->made[i]->page);
+		kfree(p->made[i]);
+		p->made[i] = NULL;
 	}
 }
 
@@ -258,41 +227,8 @@ static int type1_pinning_make(struct type1_pinning *p, int i,
 	pin->pinned = pinned;
 	pin->managed = !PageReserved(pin->page);
 	pin->refs = 1;
-	p->made[i].pin = pin;
+	p->made[i] = pin;
 	return 0;
-}
-
-/* Has page @i, in @dma, not been paid for, neither by @dma nor for this call? */
-static bool type1_pinning_owes(const struct type1_pinning *p, int i,
-			       const struct type1_dma *dma)
-{
-	const struct type1_made *made = &p->made[i];
-
-	return made->pin && made->pin->managed && !made->payer &&
-	       !type1_is_paid(dma, made->pin->iova);
-}
-
-/*
- * Charge the pages from @i on that are in @dma and have not been paid for. Drops the
- * lock: -EAGAIN if all is well.
- */
-static int type1_pinning_pay(struct type1_pinning *p, struct type1_dma *dma,
-			     int i)
-{
-	struct mm_struct *mm = dma->mm;
-	int end = i, ret;
-
-	while (end < p->npage && type1_pinning_owes(p, end, dma) &&
-	       p->made[end].pin->iova <= dma->last)
-		end++;
-	mmgrab(mm);
-	ret = type1_prepay(p->iommu, dma->task, mm, end - i, dma->lock_cap);
-	for (; !ret && i < end; i++) {
-		mmgrab(mm);
-		p->made[i].payer = mm;
-	}
-	mmdrop(mm);
-	return ret ?: -EAGAIN;
 }
 
 /*
@@ -318,7 +254,7 @@ static int type1_pinning_fetch(struct type1_pinning *p, struct type1_dma *dma,
 	if (next)
 		npages = min(npages, (next->iova - iova) >> PAGE_SHIFT);
 	for (nr = 1; nr < npages; nr++)
-		if (p->made[i + nr].pin)
+		if (p->made[i + nr])
 			npages = nr;
 
 	if (!mmget_not_zero(batch.mm))
@@ -379,52 +315,61 @@ static int type1_pinning_prepare(struct type1_pinning *p)
 		if ((dma->prot & p->prot) != p->prot)
 			return -EPERM;
 		pin = type1_pin_at(dma, iova);
-		if (pin && pin->iova == iova)
-			continue;
-		if (!p->made[i].pin)
+		if (!p->made[i] && !(pin && pin->iova == iova))
 			return fatal_signal_pending(current) ? -EINTR :
 			       type1_pinning_fetch(p, dma, i);
-		if (type1_pinning_owes(p, i, dma))
-			return type1_pinning_pay(p, dma, i);
 	}
 	return 0;
 }
 
 /* Put the pin that was made for page @i into its mapping. */
-static struct type1_pin *type1_pinning_insert(struct type1_pinning *p, int i,
-					      struct type1_dma *dma)
+static int type1_pinning_insert(struct type1_pinning *p, int i,
+				struct type1_dma *dma)
 {
-	struct type1_made *made = &p->made[i];
-	struct type1_pin *pin = made->pin;
+	struct type1_pin *pin = p->made[i];
+	int ret;
 
-	if (made->payer && !type1_is_paid(dma, pin->iova)) {
-		dma->charged++;
-		mmdrop(made->payer);
-		made->payer = NULL;
+	if (pin->managed && !type1_is_paid(dma, pin->iova)) {
+		if (!mmget_not_zero(dma->mm))
+			return -ENODEV;
+		ret = type1_charge(dma, 1);
+		mmput_async(dma->mm);
+		if (ret)
+			return ret;
 	}
 	type1_pin_insert(dma, pin);
-	made->pin = NULL;
-	return pin;
+	p->made[i] = NULL;
+	return 0;
 }
 
-/* Pin all pages, or pin them once more. What was made in vain is left. */
-static void type1_pinning_finish(struct type1_pinning *p)
+/* Pin all pages, or pin them once more. */
+static int type1_pinning_finish(struct type1_pinning *p)
 {
 	unsigned long iova = p->iova;
 	struct type1_dma *dma;
 	struct type1_pin *pin;
-	int i;
+	int i, ret;
 
 	for (i = 0; i < p->npage; i++, iova += PAGE_SIZE) {
 		dma = type1_dma_first(p->iommu, iova, iova);
 		pin = type1_pin_at(dma, iova);
-		if (pin && pin->iova == iova)
+		if (pin && pin->iova == iova) {
 			pin->refs++;
-		else
-			pin = type1_pinning_insert(p, i, dma);
+		} else {
+			pin = p->made[i];
+			ret = type1_pinning_insert(p, i, dma);
+			if (ret)
+				goto undo;
+		}
 		type1_dirty_set(dma, iova, iova);
 		p->pages[i] = pin->page;
 	}
+	return 0;
+
+undo:
+	while (i--)
+		type1_unpin_one(p->iommu, p->iova + i * PAGE_SIZE);
+	return ret;
 }
 
 /*
@@ -435,14 +380,14 @@ static void type1_pinning_finish(struct type1_pinning *p)
  * -EINTR: killed while a mapping is busy, or its memory is waited for
  * -ENODEV: the mapping's process is gone
  * -EPERM: the mapping does not give these rights
- * others from type1_batch_fill() and type1_prepay()
+ * others from type1_batch_fill() and type1_charge()
  */
 int type1_pin_pages(void *data, struct iommu_group *group, dma_addr_t user_iova,
 		    int npage, int prot, struct page **pages)
 {
 	unsigned long iova = user_iova & PAGE_MASK, last;
 	struct type1_iommu *iommu = data;
-	struct type1_made single = {};
+	struct type1_pin *single = NULL;
 	struct type1_pinning p = {
 		.iommu = iommu,
 		.iova = iova,
@@ -470,8 +415,9 @@ int type1_pin_pages(void *data, struct iommu_group *group, dma_addr_t user_iova,
 	do {
 		ret = type1_pinning_prepare(&p);
 	} while (ret == -EAGAIN);
+	if (!ret)
+		ret = type1_pinning_finish(&p);
 	if (!ret) {
-		type1_pinning_finish(&p);
 		type1_group_scope(iommu, group);
 		ret = npage;
 	}
@@ -483,24 +429,24 @@ int type1_pin_pages(void *data, struct iommu_group *group, dma_addr_t user_iova,
 	return ret;
 }
 
-/* See vfio_unpin_pages(). Waits for no mapping and for nobody's memory. */
+/* See vfio_unpin_pages(). */
 void type1_unpin_pages(void *data, dma_addr_t user_iova, int npage)
 {
-	unsigned long iova = user_iova & PAGE_MASK, last;
+	unsigned long iova = user_iova & PAGE_MASK;
 	struct type1_iommu *iommu = data;
 	int i;
 
-	if (WARN_ON(!iommu->v2 || npage <= 0 ||
-		    check_add_overflow(iova, npage * PAGE_SIZE - 1, &last)))
+	if (WARN_ON(!iommu->v2))
 		return;
 
 	mutex_lock(&iommu->lock);
+	while (type1_is_busy(iommu, iova, iova + npage * PAGE_SIZE - 1))
+		type1_wait(iommu, TASK_UNINTERRUPTIBLE);
 	for (i = 0; i < npage; i++)
 		if (!type1_unpin_one(iommu, iova + i * PAGE_SIZE))
 			break;
 	mutex_unlock(&iommu->lock);
 	WARN_ON(i < npage);
-	type1_wait_owed();
 }
 
 /*

@@ -232,3 +232,106 @@ long type1_batch_fill(struct type1_batch *batch, unsigned long vaddr,
 	batch->npages = max(ret, 0);
 	return ret;
 }
+
+static int type1_locked_vm(struct task_struct *task, struct mm_struct *mm,
+			   unsigned long npages, bool bypass)
+{
+	int ret;
+
+	if (mmap_write_lock_killable(mm))
+		return -EINTR;
+	ret = __account_locked_vm(mm, npages, true, task, bypass);
+	mmap_write_unlock(mm);
+	if (ret)
+		pr_warn_ratelimited("%s[%d]: RLIMIT_MEMLOCK (%lu) exceeded\n",
+				    task->comm, task_pid_nr(task),
+				    task_rlimit(task, RLIMIT_MEMLOCK));
+	return ret;
+}
+
+/*
+ * Charge @npages more pages to the process behind @dma, of which the caller
+ * holds a user. -ENOMEM if that is over its limit, -EINTR if killed.
+ */
+int type1_charge(struct type1_dma *dma, unsigned long npages)
+{
+	int ret;
+
+	if (!npages)
+		return 0;
+	ret = type1_locked_vm(dma->task, dma->mm, npages, dma->lock_cap);
+	if (!ret)
+		dma->charged += npages;
+	return ret;
+}
+
+void type1_uncharge(struct type1_dma *dma, unsigned long npages)
+{
+	if (!npages)
+		return;
+	dma->charged -= npages;
+	/* A counter that no process has any more needs no correction. */
+	if (!mmget_not_zero(dma->mm))
+		return;
+	mmap_write_lock(dma->mm);
+	__account_locked_vm(dma->mm, npages, false, dma->task, true);
+	mmap_write_unlock(dma->mm);
+	mmput_async(dma->mm);
+}
+
+/*
+ * Make the charge @npages whatever it was. For callers that cannot fail, so
+ * the limit is not looked at.
+ */
+void type1_charge_exactly(struct type1_dma *dma, unsigned long npages)
+{
+	unsigned long more;
+
+	if (npages <= dma->charged) {
+		type1_uncharge(dma, dma->charged - npages);
+		return;
+	}
+	more = npages - dma->charged;
+	if (!mmget_not_zero(dma->mm))
+		return;
+	mmap_write_lock(dma->mm);
+	__account_locked_vm(dma->mm, more, true, dma->task, true);
+	mmap_write_unlock(dma->mm);
+	mmput_async(dma->mm);
+	dma->charged = npages;
+}
+
+/*
+ * The current process takes over @dma: its charge, and from now on its memory.
+ * -ENOMEM if the charge is over its limit, -EINTR if killed; nothing changes
+ * then.
+ */
+int type1_charge_move(struct type1_dma *dma)
+{
+	struct task_struct *task = current->group_leader;
+	unsigned long npages = dma->charged;
+	struct mm_struct *mm = current->mm;
+	bool lock_cap;
+	int ret;
+
+	if (mm == dma->mm)
+		return 0;
+
+	lock_cap = capable(CAP_IPC_LOCK);
+	if (npages) {
+		ret = type1_locked_vm(task, mm, npages, lock_cap);
+		if (ret)
+			return ret;
+	}
+	type1_uncharge(dma, npages);
+
+	get_task_struct(task);
+	put_task_struct(dma->task);
+	dma->task = task;
+	mmgrab(mm);
+	mmdrop(dma->mm);
+	dma->mm = mm;
+	dma->lock_cap = lock_cap;
+	dma->charged = npages;
+	return 0;
+}

@@ -7,11 +7,8 @@
  * meanwhile: the mapping is somebody's own (type1_dma::owner) from type1_take() to
  * type1_settle(). It stays in the tree, or is in it already. Everybody else who wants
  * to know or change something about its range waits (type1_wait()) and looks again;
- * the rest of the container goes on. Two do not wait. A query of dirty pages reads what
- * the lock covers. A driver that unpins may be about to close a device, and must not
- * wait for the memory of a process that has nothing to do with it: a page that has lost
- * its last pin stays in type1_dma::pins, which the owner reads without the lock, until
- * type1_settle() removes it.
+ * the rest of the container goes on. Only a query of dirty pages, which reads what
+ * the lock covers, does not wait.
  *
  * The states of a mapping (type1_dma::state):
  *
@@ -78,8 +75,6 @@ void type1_settle(struct type1_iommu *iommu, struct type1_dma *dma)
 	WARN_ON(dma->owner != current);
 	dma->owner = NULL;
 	dma->state = list_empty(&dma->chunks) ? TYPE1_EMPTY : TYPE1_FULL;
-	if (unlikely(dma->unpinned))
-		type1_pins_sweep(dma);
 	iommu->busy--;
 	/* Whoever waits began to under the lock. */
 	if (waitqueue_active(&iommu->settled))
@@ -103,30 +98,20 @@ bool type1_is_busy(struct type1_iommu *iommu, unsigned long first,
 
 /*
  * Wait until a mapping is settled. Drops the lock: what the caller knew of the
- * container is no longer so. -EINTR if killed.
+ * container is no longer so. With TASK_KILLABLE as @state -EINTR if killed, else 0.
  */
-int type1_wait(struct type1_iommu *iommu)
+int type1_wait(struct type1_iommu *iommu, unsigned int state)
 {
 	DEFINE_WAIT(wait);
 
 	/* Whoever wakes us holds the lock. */
-	prepare_to_wait(&iommu->settled, &wait, TASK_KILLABLE);
+	prepare_to_wait(&iommu->settled, &wait, state);
 	mutex_unlock(&iommu->lock);
 	schedule();
 	finish_wait(&iommu->settled, &wait);
 	mutex_lock(&iommu->lock);
-	return fatal_signal_pending(current) ? -EINTR : 0;
-}
-
-/* Wait until no mapping with an address in the range has an owner. As type1_wait(). */
-int type1_wait_for(struct type1_iommu *iommu, unsigned long first,
-		   unsigned long last)
-{
-	int ret = 0;
-
-	while (!ret && type1_is_busy(iommu, first, last))
-		ret = type1_wait(iommu);
-	return ret;
+	return state == TASK_KILLABLE && fatal_signal_pending(current) ?
+	       -EINTR : 0;
 }
 
 static bool type1_wanted(const struct type1_iommu *iommu)
@@ -145,7 +130,7 @@ static int type1_fill_all(struct type1_iommu *iommu)
 
 	while (!ret && (dma = type1_dma_each(iommu, dma, 0, ULONG_MAX))) {
 		while (!ret && dma->owner)
-			ret = type1_wait(iommu);
+			ret = type1_wait(iommu, TASK_KILLABLE);
 		if (ret || dma->state == TYPE1_FULL)
 			continue;
 		type1_take(iommu, dma, TYPE1_FILLING);
@@ -230,7 +215,6 @@ void type1_end_attach(void *data)
 		type1_tidy(iommu);
 	}
 	mutex_unlock(&iommu->lock);
-	type1_wait_owed();
 }
 
 /*

@@ -11,21 +11,13 @@
  * nobody waits for ever.
  *
  * There are two mappings, one of which is unmapped and mapped again; one process
- * attaches groups, one detaches them. A driver has pinned one of the two pages of the
- * mapping that stays; it unpins the page whatever happens meanwhile, and pins it anew.
- * Of that it claims that nobody changes the pins of a mapping while its owner looks at
- * them, and that each page is charged once.
- *
- * With -DTWO_OWNERS attaching is what it was before: it takes every mapping as it finds
- * it, and who detaches asks only once whether they are wanted. That model fails.
- * With -DTREE_CHANGES unpinning is what it must not be: it removes a page from the pins
- * of a mapping that has an owner. That model fails.
+ * attaches groups, one detaches them. With -DTWO_OWNERS attaching is what it was
+ * before: it takes every mapping as it finds it, and who detaches asks only once
+ * whether they are wanted. That model fails.
  */
 #define MAPPINGS	2
 #define ROUNDS		2
 #define NOBODY		255
-#define DRIVERS		1	/* the mapping that a driver has pinned a page of */
-#define PAGES		2
 
 bool lock, group_lock;		/* type1_iommu.lock, the container's group_lock */
 bool writer;			/* the container's ioctl_lock */
@@ -38,18 +30,7 @@ byte owner[MAPPINGS];
 byte pinned[MAPPINGS];		/* FULL, if nobody's */
 bool mapped[MAPPINGS];		/* in the tree */
 byte finished;
-/* Of the second mapping: */
-bool pin = true;		/* a driver's page is in type1_dma.pins */
-byte refs = 1;			/* and so often pinned */
-bool unpinned;			/* it goes when the mapping is settled */
-bool looked;			/* the owner has seen it there */
-short charged = PAGES;
 
-#ifdef TREE_CHANGES
-#define STAYS(busy)	false
-#else
-#define STAYS(busy)	(busy)
-#endif
 #define LOCK(l)		atomic { !l -> l = true }
 #define UNLOCK(l)	l = false
 #define WANTED		(attaching || groups > 0)
@@ -70,54 +51,11 @@ inline take(i)
 	busy++
 }
 
-/* type1_pin_end(): what is FULL is charged as a whole */
-inline pin_end()
-{
-	assert(pin && refs == 0);
-	pin = false;
-	if
-	:: pinned[DRIVERS] == 0 -> charged--
-	:: else
-	fi
-}
-
 inline settle(i)
 {
 	assert(owner[i] == _pid);
 	owner[i] = NOBODY;
-	if
-	:: i == DRIVERS && unpinned ->
-		unpinned = false;
-		if
-		:: refs == 0 -> pin_end()
-		:: else
-		fi
-	:: else
-	fi;
 	busy--
-}
-
-/* What a driver has pinned is charged already. */
-inline charge_the_rest(i)
-{
-	if
-	:: i == DRIVERS ->
-		looked = pin;
-		charged = charged + PAGES - pin;
-		assert(looked == pin && charged == PAGES)
-	:: else
-	fi
-}
-
-inline charge_pins(i)
-{
-	if
-	:: i == DRIVERS ->
-		looked = pin;
-		charged = pin;
-		assert(looked == pin)
-	:: else
-	fi
 }
 
 inline populate(i)
@@ -126,7 +64,6 @@ inline populate(i)
 	UNLOCK(lock);
 	assert(pinned[i] == 0);
 	pinned[i]++;
-	charge_the_rest(i);
 	LOCK(lock);
 	settle(i)
 }
@@ -137,7 +74,6 @@ inline depopulate(i)
 	UNLOCK(lock);
 	assert(owner[i] == _pid && pinned[i] == 1);
 	pinned[i]--;
-	charge_pins(i);
 	LOCK(lock);
 	settle(i)
 }
@@ -341,43 +277,6 @@ proctype mapper()
 	finished++
 }
 
-/* type1_unpin_pages(), which waits for nobody, and type1_pin_pages() */
-proctype driver()
-{
-	byte round;
-
-	do
-	:: round < ROUNDS ->
-		LOCK(lock);
-		refs--;
-		if
-		:: STAYS(owner[DRIVERS] != NOBODY) -> unpinned = true
-		:: else -> pin_end()
-		fi;
-		UNLOCK(lock);
-
-		LOCK(lock);
-		do
-		:: owner[DRIVERS] != NOBODY ->
-			UNLOCK(lock);
-			owner[DRIVERS] == NOBODY;
-			LOCK(lock)
-		:: else -> break
-		od;
-		assert(!pin && !unpinned);
-		pin = true;
-		refs++;
-		if
-		:: pinned[DRIVERS] == 0 -> charged++
-		:: else
-		fi;
-		UNLOCK(lock);
-		round++
-	:: else -> break
-	od;
-	finished++
-}
-
 init
 {
 	atomic {
@@ -389,12 +288,9 @@ init
 		pinned[1] = 1;
 		run attacher();
 		run detacher();
-		run mapper();
-		run driver()
+		run mapper()
 	}
-	finished == 4;
+	finished == 3;
 	assert(!lock && !group_lock && !busy && !abandoned && !attaching);
-	assert(pinned[0] == (groups > 0) && pinned[1] == (groups > 0));
-	assert(pin && refs == 1 && !unpinned);
-	assert(charged == (groups > 0 -> PAGES : 1))
+	assert(pinned[0] == (groups > 0) && pinned[1] == (groups > 0))
 }

@@ -13,9 +13,6 @@
  * pages of a pin that fails are dirty afterwards is nobody's promise: nothing
  * wrote to them, yet to report a page too many does no harm.
  *
- * On test_iommu.ko, whose IOMMU fails at random, devices also read the memory, and the
- * IOMMU tells how much is mapped after each step.
- *
  * The model is an array of pages: what a small address space would be if nobody
  * cared about speed.
  */
@@ -50,7 +47,6 @@
 #define HOLE_FROM 3900
 #define HOLE_TO 3904
 
-/* The last two are the first and the second device of test_iommu.ko if it is asked for. */
 enum { EMU0, EMU1, EDU, TESTDEV, GROUPS };
 
 struct mapping {
@@ -87,10 +83,6 @@ FIXTURE(model)
 	unsigned int random;
 	int64_t pinned;
 	int64_t locked;
-	bool mock;
-	bool armed[2];
-	char unsafe[16];
-	unsigned int failed;	/* calls that the IOMMU made fail */
 	unsigned int done;	/* calls of the container or a driver */
 	unsigned int refused;
 };
@@ -98,16 +90,10 @@ FIXTURE(model)
 FIXTURE_VARIANT(model)
 {
 	int first;		/* the group the container begins with */
-	uint64_t pgsizes;	/* of the IOMMU of test_iommu.ko, or 0 */
 };
 
 FIXTURE_VARIANT_ADD(model, emulated) { .first = EMU0 };
 FIXTURE_VARIANT_ADD(model, iommu) { .first = EDU };
-FIXTURE_VARIANT_ADD(model, mock) { .first = EDU, .pgsizes = 0x40201000 };
-FIXTURE_VARIANT_ADD(model, mock_small) { .first = EDU, .pgsizes = 0x1000 };
-FIXTURE_VARIANT_ADD(model, mock_powers_of_two) {
-	.first = EDU, .pgsizes = -0x1000ULL,
-};
 
 static unsigned int seed_of_run = 1;
 static int steps_of_run = 4000;
@@ -305,36 +291,10 @@ static bool model_hits(const struct model *m, int first, int npages)
 	static void step_##name(struct __test_metadata *_metadata,	\
 				struct _test_data_model *self, int step)
 
-/* From now on the IOMMU may fail, perhaps without telling how far it came. */
-static void mock_arm(struct _test_data_model *t)
-{
-	int i;
-
-	for (i = 0; t->mock && i < 2; i++) {
-		t->armed[i] = !rnd(t, 3);
-		mock_set(i, "quiet", rnd(t, 2));
-		mock_set(i, "fail_map", t->armed[i] ? 1 + rnd(t, rnd(t, 3) ? 4 : 200) : 0);
-	}
-}
-
-/* -ENOMEM if it has failed since it was armed, else @want. */
-static int64_t mock_fired(struct _test_data_model *t, int64_t want)
-{
-	bool fired = false;
-	int i;
-
-	for (i = 0; t->mock && i < 2; i++) {
-		fired |= t->armed[i] && !mock_get(i, "fail_map");
-		mock_set(i, "fail_map", 0);
-	}
-	t->failed += fired;
-	return fired ? -ENOMEM : want;
-}
-
 STEP(map)
 {
 	struct model *m = self->m;
-	int first, npages, vpage, prot, i, want = 0, page, ret;
+	int first, npages, vpage, prot, i, want = 0, page;
 
 	first = rnd(self, 2) ? rnd(self, SPACE) & ~511 : rnd(self, SPACE);
 	npages = random_length(self);
@@ -355,11 +315,9 @@ STEP(map)
 	else if (has_domain(m) && !memory_is_there(vpage, npages, prot))
 		want = -EFAULT;
 
-	mock_arm(self);
-	ret = vfio_dma_map_flags(self->c, self->mem + vpage * PAGE,
-				 BASE + first * PAGE, npages * PAGE, prot);
-	want = mock_fired(self, want);
-	DOES(want, ret);
+	DOES(want, vfio_dma_map_flags(self->c, self->mem + vpage * PAGE,
+				      BASE + first * PAGE, npages * PAGE,
+				      prot));
 	if (want)
 		return;
 	for (i = 0; m->map[i].used; i++)
@@ -647,8 +605,6 @@ static int group_open(struct _test_data_model *t, int g)
 			other = &t->dev[i];
 	if (g <= EMU1)
 		return emu_open(&t->dev[g], g, VFIO_TYPE1v2_IOMMU, other);
-	if (t->mock)
-		return mock_open(&t->dev[g], g - EDU, VFIO_TYPE1v2_IOMMU, other);
 	return other ? vfio_dev_open_with(&t->dev[g], ids[g], other) :
 		       vfio_dev_open(&t->dev[g], ids[g], VFIO_TYPE1v2_IOMMU);
 }
@@ -656,7 +612,7 @@ static int group_open(struct _test_data_model *t, int g)
 STEP(attach)
 {
 	struct model *m = self->m;
-	int g = rnd(self, GROUPS), want = 0, i, ret;
+	int g = rnd(self, GROUPS), want = 0, i;
 
 	if (m->attached[g] || !self->there[g] || rnd(self, 4))
 		return;
@@ -668,10 +624,7 @@ STEP(attach)
 						       m->map[i].npages,
 						       m->map[i].prot))
 			want = -EFAULT;
-	mock_arm(self);
-	ret = group_open(self, g);
-	want = mock_fired(self, want);
-	DOES(want, ret);
+	DOES(want, group_open(self, g));
 	if (want)
 		return;
 	self->dev[g].shared = true;
@@ -698,51 +651,6 @@ STEP(detach)
 		dirty_all(m);
 }
 
-/* A device reads: it finds what is mapped for that, and nothing else. */
-STEP(dma)
-{
-	int g = EDU + rnd(self, 2), page = rnd(self, SPACE);
-	const struct model *m = self->m;
-	const struct mapping *map;
-	uint64_t seen = 0;
-
-	if (!self->mock || !m->attached[g])
-		return;
-	map = m->at[page] >= 0 ? &m->map[m->at[page]] : NULL;
-	if (!map || !(map->prot & READ)) {
-		SAME(-1, pread(self->dev[g].device, &seen, 8,
-			       BASE + page * PAGE));
-		return;
-	}
-	SAME(8, pread(self->dev[g].device, &seen, 8, BASE + page * PAGE));
-	SAME(0x5eed0000 + map->vpage + page - map->first, seen);
-}
-
-/* Each mapping is there for each device behind the IOMMU, as a whole. */
-static uint64_t model_mapped(const struct model *m)
-{
-	uint64_t n = 0;
-	int i;
-
-	for (i = 0; i < SPACE; i++)
-		n += m->at[i] >= 0;
-	return n * PAGE;
-}
-
-static void check_mock(struct __test_metadata *_metadata,
-		       struct _test_data_model *self, int step)
-{
-	const struct model *m = self->m;
-	int i;
-
-	for (i = 0; i < 2; i++) {
-		SAME(0, mock_get(i, "wrongs"));
-		SAME(m->attached[EDU + i] ? model_mapped(m) : 0,
-		     mock_get(i, "mapped"));
-	}
-}
-
-#define UNSAFE "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"
 #define DMA_ENTRY_LIMIT "/sys/module/vfio_iommu_type1/parameters/dma_entry_limit"
 
 #define EMULATED "/sys/bus/platform/devices/test_vfio_emulated.0"
@@ -789,14 +697,8 @@ FIXTURE_SETUP(model)
 
 	if (access(EMULATED, F_OK))
 		vfio_modprobe("test_vfio_emulated");
-	self->mock = variant->pgsizes;
-	if (self->mock && mock_reset(variant->pgsizes))
-		SKIP(return, "test_iommu.ko is not here");
-	ASSERT_EQ(0, vfio_sysfs_read(UNSAFE, self->unsafe, 16));
-	if (self->mock)
-		ASSERT_EQ(0, vfio_sysfs_write(UNSAFE, "1"));
-	self->there[EDU] = self->mock || !vfio_pci_resolve(VFIO_ANY, bdf);
-	self->there[TESTDEV] = self->mock || !vfio_pci_resolve(VFIO_ANOTHER, bdf);
+	self->there[EDU] = !vfio_pci_resolve(VFIO_ANY, bdf);
+	self->there[TESTDEV] = !vfio_pci_resolve(VFIO_ANOTHER, bdf);
 	if (variant->first == EDU && !self->there[EDU])
 		SKIP(return, "no device %s here", VFIO_ANY);
 
@@ -826,7 +728,6 @@ FIXTURE_TEARDOWN(model)
 	for (i = 0; i < GROUPS; i++)
 		vfio_dev_close(&self->dev[i]);
 	close(self->c);
-	vfio_sysfs_write(UNSAFE, self->unsafe);
 	EXPECT_EQ(self->pinned, vfio_wait_pinned(self->pinned));
 	EXPECT_EQ(self->locked, vfio_locked_kb());
 }
@@ -839,7 +740,7 @@ TEST_F(model, agrees)
 		step_unmap_all, step_unmap_dirty, step_query, step_query,
 		step_tracking, step_invalidate, step_revalidate,
 		step_revalidate, step_pin, step_pin, step_pin, step_unpin,
-		step_rw, step_rw, step_attach, step_detach, step_dma,
+		step_rw, step_rw, step_attach, step_detach,
 	};
 	const struct model *m = self->m;
 	int step;
@@ -849,16 +750,12 @@ TEST_F(model, agrees)
 		steps[rnd(self, ARRAY_SIZE(steps))](_metadata, self, step);
 		SAME(self->locked + model_charge(m) * PAGE / 1024, vfio_locked_kb());
 		SAME(LIMIT - m->nr, vfio_dma_avail(self->c));
-		if (self->mock)
-			check_mock(_metadata, self, step);
 		if (step % 64 == 0)
 			SAME(self->pinned + model_pins(m),
 			     vfio_wait_pinned(self->pinned + model_pins(m)));
 	}
-	TH_LOG("%u calls succeeded, %u were refused, %u as the IOMMU failed",
-	       self->done, self->refused, self->failed);
-	if (self->mock)
-		EXPECT_LT(steps_of_run / 200, self->failed);
+	TH_LOG("%u calls succeeded, %u were refused", self->done,
+	       self->refused);
 	EXPECT_LT(steps_of_run / 8, self->done);
 	EXPECT_LT(steps_of_run / 20, self->refused);
 }

@@ -258,40 +258,6 @@ TEST_F(type1, map_arguments)
 	EXPECT_EQ(0, vfio_dma_map(c, m, AT + 4 * PAGE, PAGE));
 }
 
-/* The log may have had enough of it for some seconds. */
-static int told(int log, int c, void *mem, uint64_t iova, int want,
-		const char *why)
-{
-	int i, n, ret;
-
-	vfio_klog_count(log, why);
-	for (i = 0; i < 100; i++) {
-		ret = vfio_dma_map(c, mem, iova, PAGE);
-		if (ret != want)
-			return ret ?: -EINVAL;
-		n = vfio_klog_count(log, why);
-		if (n)
-			return n;
-		usleep(100000);
-	}
-	return 0;
-}
-
-/* The administrator finds out why memory was not mapped. */
-TEST_F(type1, refusals_are_told)
-{
-	int log = vfio_klog_open(), c = self->c;
-
-	ASSERT_LE(0, log);
-	EXPECT_EQ(1, told(log, c, self->mem, AT + 512, -EINVAL,
-			  "not aligned to the pages of CPU and IOMMU (-22)"));
-	EXPECT_EQ(1, told(log, c, self->mem, -PAGE, -EINVAL,
-			  "outside of the IOVA ranges (-22)"));
-	EXPECT_EQ(1, told(log, c, NULL, AT, -EFAULT,
-			  "there is no such memory, or not with these rights (-14)"));
-	close(log);
-}
-
 TEST_F(type1, map_memory)
 {
 	int64_t locked = vfio_proc_status_kb(getpid(), "VmLck");

@@ -26,20 +26,4 @@ int emu_rw(const struct vfio_dev *d, uint64_t iova, void *buf, int size,
 /* What dma_unmap() was told; from now on it takes @delay_ms. */
 struct test_vfio_unmaps emu_unmaps(const struct vfio_dev *d, int delay_ms);
 
-/*
- * The devices of test_iommu.ko, and their IOMMU: its attributes are explained there.
- * What is read from and written to such a device's file is DMA.
- */
-#define MOCK_LAST (-1ULL >> 8)
-
-int mock_open(struct vfio_dev *d, int nr, int type,
-	      const struct vfio_dev *other);
-int mock_set(int nr, const char *attr, uint64_t value);
-uint64_t mock_get(int nr, const char *attr);
-int mock_reset(uint64_t pgsizes);
-
-/* Either's: device @nr that the module of that name makes. */
-int vfio_dev_open_platform(struct vfio_dev *d, const char *module, int nr,
-			   int type, const struct vfio_dev *other);
-
 #endif

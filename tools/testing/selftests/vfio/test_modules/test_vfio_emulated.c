@@ -24,9 +24,6 @@
 
 #define TEST_DEVICES 2
 
-/* A test that dies lets go in the end. */
-#define TEST_HOLD_MAX (60 * HZ)
-
 /* A page that is pinned, once for each time it was. */
 struct test_pin {
 	struct list_head next;
@@ -48,9 +45,6 @@ struct test_dev {
 	unsigned int nr_written;
 	struct page *page;	/* behind every page of a mapping */
 	atomic_t vma_calls[TEST_VFIO_VMA_OPS];
-	bool hold;		/* accesses by access() wait */
-	atomic_t held;		/* how many do */
-	wait_queue_head_t hold_wq;
 };
 
 static struct test_dev *to_test(struct vfio_device *vdev)
@@ -146,7 +140,6 @@ static int test_init_dev(struct vfio_device *vdev)
 
 	vdev->log_ops = &test_log_ops;
 	mutex_init(&t->lock);
-	init_waitqueue_head(&t->hold_wq);
 	INIT_LIST_HEAD(&t->pins);
 	t->page = alloc_page(GFP_KERNEL | __GFP_ZERO);
 	return t->page ? 0 : -ENOMEM;
@@ -348,11 +341,6 @@ static int test_vma_access(struct vm_area_struct *vma, unsigned long addr,
 	struct test_dev *t = test_count(vma, TEST_VFIO_VMA_ACCESS);
 	size_t offset = offset_in_page(addr);
 
-	/* With the mm's mmap_lock held for read. */
-	atomic_inc(&t->held);
-	wait_event_timeout(t->hold_wq, !READ_ONCE(t->hold), TEST_HOLD_MAX);
-	atomic_dec(&t->held);
-
 	len = min_t(size_t, len, PAGE_SIZE - offset);
 	if (write)
 		memcpy_to_page(t->page, offset, buf, len);
@@ -425,13 +413,6 @@ static long test_vma_calls(struct test_dev *t, void __user *user)
 	return copy_to_user(user, &calls, sizeof(calls)) ? -EFAULT : 0;
 }
 
-static long test_hold(struct test_dev *t, bool hold)
-{
-	WRITE_ONCE(t->hold, hold);
-	wake_up_all(&t->hold_wq);
-	return atomic_read(&t->held);
-}
-
 static long test_ioctl(struct vfio_device *vdev, unsigned int cmd,
 		       unsigned long arg)
 {
@@ -443,8 +424,6 @@ static long test_ioctl(struct vfio_device *vdev, unsigned int cmd,
 		return test_unmaps(t, user);
 	if (cmd == TEST_VFIO_VMA_CALLS)
 		return test_vma_calls(t, user);
-	if (cmd == TEST_VFIO_HOLD)
-		return test_hold(t, arg);
 	if (cmd != TEST_VFIO_PIN && cmd != TEST_VFIO_UNPIN &&
 	    cmd != TEST_VFIO_RW)
 		return -ENOTTY;

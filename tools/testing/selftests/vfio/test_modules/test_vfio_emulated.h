@@ -70,10 +70,5 @@ struct test_vfio_vma_calls {
 #define TEST_VFIO_RW		_IOW('T', 2, struct test_vfio_dma)
 #define TEST_VFIO_UNMAPS	_IOWR('T', 3, struct test_vfio_unmaps)
 #define TEST_VFIO_VMA_CALLS	_IOR('T', 4, struct test_vfio_vma_calls)
-/*
- * From now on, whoever reads a mapping of the device through /proc/PID/mem waits, and
- * holds the mmap_lock of PID (1), or goes on (0). Returns how many do.
- */
-#define TEST_VFIO_HOLD		_IO('T', 5)
 
 #endif
