@@ -142,9 +142,6 @@ void vfio_pci_msi_thaw(struct vfio_pci_core_device *vdev, bool decodes)
 	struct vfio_pci_vector *vec;
 	unsigned long vector;
 
-	if (!pdev->msi_enabled && !(pdev->msix_enabled && decodes))
-		return;
-
 	/*
 	 * All vectors of MSI have one message. The core changes it under the lock of the
 	 * first one, be that armed or not.
@@ -154,6 +151,8 @@ void vfio_pci_msi_thaw(struct vfio_pci_core_device *vdev, bool decodes)
 		return;
 	}
 
+	if (!pdev->msix_enabled || !decodes)
+		return;
 	xa_for_each(&vdev->ctx, vector, vec)
 		vfio_pci_vector_write_msg(vec->irq);
 }

@@ -16,20 +16,8 @@ static char ids[1024] __initdata;
 module_param_string(ids, ids, sizeof(ids), 0);
 MODULE_PARM_DESC(ids, "Devices to take at load: vendor:device[:subvendor[:subdevice[:class[:class_mask]]]], hexadecimal, separated by commas");
 
-static int vfio_pci_core_param_set(const char *val,
-				   const struct kernel_param *kp);
-
-/* What the core obeys: it is told when one changes. */
-static const struct kernel_param_ops vfio_pci_core_param_ops = {
-	.flags = KERNEL_PARAM_OPS_FL_NOARG,
-	.set = vfio_pci_core_param_set,
-	.get = param_get_bool,
-};
-
 static bool nointxmask;
-module_param_cb(nointxmask, &vfio_pci_core_param_ops, &nointxmask, 0644);
-__MODULE_PARM_TYPE(nointxmask, "bool");
-MODULE_PARM_DESC(nointxmask, "Mask INTx at the interrupt controller, not with the device's INTx disable bit, which works on few devices as it should not");
+static bool disable_idle_d3;
 
 #ifdef CONFIG_VFIO_PCI_VGA
 static bool disable_vga;
@@ -38,12 +26,6 @@ MODULE_PARM_DESC(disable_vga, "Do not give the legacy VGA ranges to users");
 #else
 #define disable_vga true
 #endif
-
-static bool disable_idle_d3;
-module_param_cb(disable_idle_d3, &vfio_pci_core_param_ops, &disable_idle_d3,
-		0644);
-__MODULE_PARM_TYPE(disable_idle_d3, "bool");
-MODULE_PARM_DESC(disable_idle_d3, "Keep devices that nobody uses in D0");
 
 /* The lock of the module's parameters is held. */
 static int vfio_pci_core_param_set(const char *val,
@@ -56,6 +38,21 @@ static int vfio_pci_core_param_set(const char *val,
 					 disable_idle_d3);
 	return ret;
 }
+
+/* What the core obeys: it is told when one changes. */
+static const struct kernel_param_ops vfio_pci_core_param_ops = {
+	.flags = KERNEL_PARAM_OPS_FL_NOARG,
+	.set = vfio_pci_core_param_set,
+	.get = param_get_bool,
+};
+
+module_param_cb(nointxmask, &vfio_pci_core_param_ops, &nointxmask, 0644);
+__MODULE_PARM_TYPE(nointxmask, "bool");
+MODULE_PARM_DESC(nointxmask, "Mask INTx at the interrupt controller, not with the device's INTx disable bit, which works on few devices as it should not");
+module_param_cb(disable_idle_d3, &vfio_pci_core_param_ops, &disable_idle_d3,
+		0644);
+__MODULE_PARM_TYPE(disable_idle_d3, "bool");
+MODULE_PARM_DESC(disable_idle_d3, "Keep devices that nobody uses in D0");
 
 static bool enable_sriov;
 #ifdef CONFIG_PCI_IOV
