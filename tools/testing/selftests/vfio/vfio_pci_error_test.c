@@ -39,17 +39,6 @@ struct error_call {
 	struct vfio_device_feature_pci_error error;
 };
 
-static int get_error(const struct vfio_dev *d, struct vfio_device_feature_pci_error *error)
-{
-	struct error_call call = {
-		.head = { .argsz = sizeof(call), .flags = GET | FEATURE },
-	};
-	int ret = vfio_ioctl(d->device, VFIO_DEVICE_FEATURE, &call);
-
-	*error = call.error;
-	return ret;
-}
-
 static int inject(const char *options, const char *id, const char *what)
 {
 	char command[160];
@@ -63,13 +52,13 @@ TEST_F(error, none_so_far)
 {
 	struct vfio_device_feature_pci_error error, none = {};
 
-	ASSERT_EQ(0, get_error(&self->d, &error));
+	ASSERT_EQ(0, vfio_pci_last_error(&self->d, &error));
 	EXPECT_EQ(0, memcmp(&none, &error, sizeof(error)));
 
 	/* One that was corrected is nobody's business. */
 	ASSERT_EQ(0, inject("-c ", self->id, "RCVR"));
 	EXPECT_SILENT(self->efd);
-	ASSERT_EQ(0, get_error(&self->d, &error));
+	ASSERT_EQ(0, vfio_pci_last_error(&self->d, &error));
 	EXPECT_EQ(0, memcmp(&none, &error, sizeof(error)));
 }
 
@@ -81,7 +70,7 @@ TEST_F(error, nonfatal)
 	for (i = 1; i <= ROUNDS; i++) {
 		ASSERT_EQ(0, inject("", self->id, "POISON_TLP 1 0x22 0x333 0x4444"));
 		EXPECT_EVENT(self->efd);
-		ASSERT_EQ(0, get_error(&self->d, &error));
+		ASSERT_EQ(0, vfio_pci_last_error(&self->d, &error));
 		EXPECT_EQ(i, error.count);
 		EXPECT_EQ(VFIO_PCI_ERROR_NONFATAL, error.severity);
 		EXPECT_EQ(VFIO_PCI_ERROR_FLAG_LOG, error.flags);
@@ -102,7 +91,7 @@ TEST_F(error, nonfatal)
 	/* It is not the next user's. */
 	vfio_dev_close(&self->d);
 	ASSERT_EQ(0, vfio_dev_open(&self->d, VIRTIO_NET, VFIO_TYPE1v2_IOMMU));
-	ASSERT_EQ(0, get_error(&self->d, &error));
+	ASSERT_EQ(0, vfio_pci_last_error(&self->d, &error));
 	EXPECT_EQ(0, error.count);
 	EXPECT_EQ(VFIO_PCI_ERROR_NONE, error.severity);
 	EXPECT_EQ(0, error.uncor_status);
@@ -116,13 +105,13 @@ TEST_F(error, fatal)
 
 	ASSERT_EQ(0, inject("", self->id, "DLP"));
 	EXPECT_EVENT(self->efd);
-	ASSERT_EQ(0, get_error(&self->d, &error));
+	ASSERT_EQ(0, vfio_pci_last_error(&self->d, &error));
 	EXPECT_EQ(1, error.count);
 	EXPECT_EQ(VFIO_PCI_ERROR_FATAL, error.severity);
 	for (tries = 0; tries < 100 && !(error.flags & VFIO_PCI_ERROR_FLAG_LOG);
 	     tries++) {
 		usleep(100000);
-		ASSERT_EQ(0, get_error(&self->d, &error));
+		ASSERT_EQ(0, vfio_pci_last_error(&self->d, &error));
 	}
 	EXPECT_EQ(VFIO_PCI_ERROR_FLAG_LOG, error.flags);
 	EXPECT_EQ(1, error.count);

@@ -492,17 +492,6 @@ TEST_F_TIMEOUT(error, readers, 120)
 	}
 }
 
-/* What QEMU calls the port above, or -ENODEV where there is nothing above. */
-static int port_id(const struct vfio_dev *d, char *id, size_t len)
-{
-	char path[PATH_MAX], up[64];
-
-	snprintf(up, sizeof(up), "/sys/bus/pci/devices/%s/..", d->bdf);
-	if (!realpath(up, path))
-		return -ENODEV;
-	return vfio_monitor_id(strrchr(path, '/') + 1, id, len);
-}
-
 /*
  * A recovery that fails for the sake of a sibling without a driver, which cannot
  * be asked. The link was reset, and a reset of the user's, or the one between
@@ -538,7 +527,7 @@ FIXTURE_SETUP(unrecovered)
 	self->sibling[strlen(self->sibling) - 1] ^= 1;
 	if (!vfio_pci_is_there(self->sibling))
 		SKIP(_exit(KSFT_SKIP), "it has no sibling");
-	ASSERT_EQ(0, port_id(&self->d, self->port, sizeof(self->port)));
+	ASSERT_EQ(0, vfio_monitor_port_id(self->d.bdf, self->port, sizeof(self->port)));
 	ASSERT_EQ(0, vfio_pci_unbind(self->sibling));
 	fd = vfio_pci_config_open(self->sibling);
 	ASSERT_EQ(sizeof(self->config),
@@ -569,23 +558,9 @@ FIXTURE_TEARDOWN(unrecovered)
 	EXPECT_EQ(0, vfio_pci_bind(self->sibling));
 }
 
-static int last_severity(const struct vfio_dev *d)
-{
-	struct {
-		struct vfio_device_feature head;
-		struct vfio_device_feature_pci_error error;
-	} call = {
-		.head.argsz = sizeof(call),
-		.head.flags = VFIO_DEVICE_FEATURE_GET |
-			      VFIO_DEVICE_FEATURE_PCI_ERROR,
-	};
-
-	return vfio_ioctl(d->device, VFIO_DEVICE_FEATURE, &call) ?:
-	       (int)call.error.severity;
-}
-
 TEST_F_TIMEOUT(unrecovered, comes_back, 120)
 {
+	struct vfio_device_feature_pci_error error;
 	uint64_t size = vfio_region_size(&self->d, e1000e.bar);
 	uint64_t end = vfio_now_ms() + SOON_MS;
 	uint32_t value;
@@ -600,7 +575,8 @@ TEST_F_TIMEOUT(unrecovered, comes_back, 120)
 	EXPECT_EQ(-EIO, vfio_region_read(&self->d, e1000e.bar, e1000e.off,
 					 &value, 4));
 	/* Of AER nobody hears that it gave up. */
-	EXPECT_EQ(VFIO_PCI_ERROR_FATAL, last_severity(&self->d));
+	ASSERT_EQ(0, vfio_pci_last_error(&self->d, &error));
+	EXPECT_EQ(VFIO_PCI_ERROR_FATAL, error.severity);
 
 	if (variant->reopen) {
 		close(self->d.device);
@@ -639,7 +615,7 @@ FIXTURE_SETUP(recovery)
 	if (!vfio_monitor_is_there())
 		SKIP(_exit(KSFT_SKIP), "no monitor");
 	VFIO_DEV_OPEN_OR_SKIP(&self->d, virtio_net.id, VFIO_TYPE1v2_IOMMU);
-	ret = port_id(&self->d, self->port, sizeof(self->port));
+	ret = vfio_monitor_port_id(self->d.bdf, self->port, sizeof(self->port));
 	ASSERT_NE(-ENODEV, ret);
 	if (ret)
 		SKIP(_exit(KSFT_SKIP), "not below a port");

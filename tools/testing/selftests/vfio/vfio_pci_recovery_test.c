@@ -28,17 +28,6 @@
 /* What the driver gives the platform before it resets the device itself. */
 #define MOMENT_MS	1000
 
-/* What QEMU calls the port above, or -ENODEV where there is nothing above. */
-static int port_id(const char *bdf, char *id, size_t len)
-{
-	char path[PATH_MAX], up[96];
-
-	snprintf(up, sizeof(up), "/sys/bus/pci/devices/%s/..", bdf);
-	if (!realpath(up, path))
-		return -ENODEV;
-	return vfio_monitor_id(strrchr(path, '/') + 1, id, len);
-}
-
 /* A register that keeps its value over any reset. */
 struct target {
 	const char *id;
@@ -173,7 +162,7 @@ TEST_F_TIMEOUT(error, while_closed, 120)
 
 	if (!vfio_monitor_is_there())
 		SKIP(return, "no monitor");
-	if (port_id(self->d.bdf, port, sizeof(port)))
+	if (vfio_monitor_port_id(self->d.bdf, port, sizeof(port)))
 		SKIP(return, "not below a port");
 	/* Awake, and asleep. */
 	for (i = 0; i < 2; i++) {

@@ -51,6 +51,24 @@ int vfio_pci_error(const char *bdf, const char *what)
 	return vfio_sysfs_write(path, bdf);
 }
 
+/* VFIO_DEVICE_FEATURE_PCI_ERROR */
+int vfio_pci_last_error(const struct vfio_dev *d,
+			struct vfio_device_feature_pci_error *error)
+{
+	struct {
+		struct vfio_device_feature head;
+		struct vfio_device_feature_pci_error error;
+	} call = {
+		.head.argsz = sizeof(call),
+		.head.flags = VFIO_DEVICE_FEATURE_GET |
+			      VFIO_DEVICE_FEATURE_PCI_ERROR,
+	};
+	int ret = vfio_ioctl(d->device, VFIO_DEVICE_FEATURE, &call);
+
+	*error = call.error;
+	return ret;
+}
+
 int vfio_hot_reset(int device, const int32_t *groups, uint32_t count)
 {
 	struct vfio_pci_hot_reset *arg;

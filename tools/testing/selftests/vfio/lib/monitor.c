@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* QEMU's human monitor, through the program that the environment names. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,17 @@ int vfio_monitor_id(const char *bdf, char *id, size_t len)
 free:
 	free(all);
 	return ret;
+}
+
+/* What it calls the port above, or -ENODEV where there is nothing above. */
+int vfio_monitor_port_id(const char *bdf, char *id, size_t len)
+{
+	char path[PATH_MAX], up[96];
+
+	snprintf(up, sizeof(up), "/sys/bus/pci/devices/%s/..", bdf);
+	if (!realpath(up, path))
+		return -ENODEV;
+	return vfio_monitor_id(strrchr(path, '/') + 1, id, len);
 }
 
 /* An error of the link that has the platform reset it; @id is what QEMU calls the device. */

@@ -75,6 +75,8 @@ int vfio_cfg_memory(const struct vfio_dev *d, bool on);
 int vfio_hot_reset(int device, const int32_t *groups, uint32_t count);
 int vfio_dev_hot_reset(const struct vfio_dev *d);
 int vfio_pci_error(const char *bdf, const char *what);
+int vfio_pci_last_error(const struct vfio_dev *d,
+			struct vfio_device_feature_pci_error *error);
 int vfio_low_power(const struct vfio_dev *d, uint32_t feature, int wakeup);
 int vfio_runtime_status(const char *bdf, const char *want, int timeout_ms);
 
@@ -95,6 +97,7 @@ int vfio_pci_rescan(void);
 bool vfio_monitor_is_there(void);
 int vfio_monitor(const char *command, char *answer, size_t len);
 int vfio_monitor_id(const char *bdf, char *id, size_t len);
+int vfio_monitor_port_id(const char *bdf, char *id, size_t len);
 int vfio_monitor_fatal_error(const char *id);
 
 /* tracing.c: an instance of its own in tracefs, with the vfio_pci events */

@@ -7,6 +7,8 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 
+#include "test_pci_find.h"
+
 static char *device = "";
 module_param(device, charp, 0);
 
@@ -22,15 +24,11 @@ static void claim_drop(int nr)
 
 static int __init claim_init(void)
 {
-	unsigned int domain, bus, slot, func;
 	int i, ret;
 
-	if (sscanf(device, "%x:%x:%x.%x", &domain, &bus, &slot, &func) != 4)
-		return -EINVAL;
-	claimed = pci_get_domain_bus_and_slot(domain, bus,
-					      PCI_DEVFN(slot, func));
-	if (!claimed)
-		return -ENODEV;
+	claimed = test_pci_find(device);
+	if (IS_ERR(claimed))
+		return PTR_ERR(claimed);
 
 	for (i = 0; i < PCI_STD_NUM_BARS; i++) {
 		ret = pci_request_region(claimed, i, "test_pci_claim");

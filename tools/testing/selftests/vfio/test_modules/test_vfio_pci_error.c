@@ -8,6 +8,8 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 
+#include "test_pci_find.h"
+
 static void tell(struct pci_dev *pdev, bool frozen)
 {
 	const struct pci_error_handlers *handlers;
@@ -25,14 +27,10 @@ static void tell(struct pci_dev *pdev, bool frozen)
 
 static int set(const char *address, const struct kernel_param *kp)
 {
-	unsigned int domain, bus, slot, fn;
-	struct pci_dev *pdev;
+	struct pci_dev *pdev = test_pci_find(address);
 
-	if (sscanf(address, "%x:%x:%x.%x", &domain, &bus, &slot, &fn) != 4)
-		return -EINVAL;
-	pdev = pci_get_domain_bus_and_slot(domain, bus, PCI_DEVFN(slot, fn));
-	if (!pdev)
-		return -ENODEV;
+	if (IS_ERR(pdev))
+		return PTR_ERR(pdev);
 
 	tell(pdev, !strcmp(kp->name, "frozen"));
 	pci_dev_put(pdev);

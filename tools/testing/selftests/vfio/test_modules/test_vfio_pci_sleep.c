@@ -8,6 +8,8 @@
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
 
+#include "test_pci_find.h"
+
 static int call(struct pci_dev *pdev, bool suspend)
 {
 	struct device *dev = &pdev->dev;
@@ -33,15 +35,11 @@ unlock:
 
 static int set(const char *address, const struct kernel_param *kp)
 {
-	unsigned int domain, bus, slot, fn;
-	struct pci_dev *pdev;
+	struct pci_dev *pdev = test_pci_find(address);
 	int ret;
 
-	if (sscanf(address, "%x:%x:%x.%x", &domain, &bus, &slot, &fn) != 4)
-		return -EINVAL;
-	pdev = pci_get_domain_bus_and_slot(domain, bus, PCI_DEVFN(slot, fn));
-	if (!pdev)
-		return -ENODEV;
+	if (IS_ERR(pdev))
+		return PTR_ERR(pdev);
 
 	ret = call(pdev, !strcmp(kp->name, "suspend"));
 	pci_dev_put(pdev);
